@@ -1,0 +1,68 @@
+"""What a decoder is: a pure step from token log-probabilities and a state to words and the next state.
+
+The caller owns the state and the words that were committed; a decoder object itself never changes, so one serves all
+streams. A state holds only what is still open (the unfinished word, the beams), which keeps it small for ever.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from .events import Word
+
+State = TypeVar("State")
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What one step brought."""
+
+    committed: tuple[Word, ...] = ()  # newly certain words, to be put behind all those before; never taken back
+    volatile: tuple[Word, ...] = ()  # the best guess for everything after them; the next step replaces it
+
+
+class Decoder(Protocol[State]):
+    """Greedy search, beam search, grammar: whatever turns log-probabilities into words.
+
+    State is an immutable value. Cutting the same frames differently into steps gives the same committed words in the
+    end, the same volatile words at the same frame and the same state.
+    """
+
+    def start(self) -> State:
+        """The state before the first frame of a stream."""
+        ...
+
+    def step(self, log_probs: FloatArray, state: State) -> tuple[Decoded, State]:
+        """Read the next frames.
+
+        Args:
+            log_probs: float32 [frames, tokens], natural logarithms, CTC blank at index 0; any number of frames.
+            state: what `start`, `step` or `finish` returned; not altered.
+        """
+        ...
+
+    def finish(self, state: State) -> tuple[Decoded, State]:
+        """End the utterance: commit everything, and return the state that begins the next one at the same frame.
+
+        The `volatile` of what is returned is empty. Times go on counting from the start of the stream.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FrameClock:
+    """Where in the audio a row of log-probabilities belongs; the look-ahead is subtracted here and nowhere else."""
+
+    frame_s: float
+    look_ahead_frames: int
+
+    def start_s(self, frame: int) -> float:
+        """Seconds from the start of the stream to the beginning of the audio that row `frame` describes; never negative."""
+        return max(frame - self.look_ahead_frames, 0) * self.frame_s
+
+    def end_s(self, frame: int) -> float:
+        """The same for the end of that audio; at least one frame after the start of the stream."""
+        return max(frame - self.look_ahead_frames + 1, 1) * self.frame_s

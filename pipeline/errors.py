@@ -1,0 +1,131 @@
+"""What can go wrong with the things a user hands in: one class per cause, one sentence that says what to do.
+
+Every class is a `RilletError` and also the built-in exception that fits, so `except FileNotFoundError` works as well.
+"""
+
+from pathlib import Path
+
+PathLike = str | Path
+
+
+class RilletError(Exception):
+    """Base of all errors whose message is meant for the user; anything else that escapes rillet is a bug."""
+
+
+# ---- Audio ----------------------------------------------------------------------------------------------------------
+
+
+class AudioError(RilletError):
+    """Base of everything that is wrong with the sound."""
+
+
+class AudioFileNotFoundError(AudioError, FileNotFoundError):
+    def __init__(self, path: PathLike) -> None:
+        super().__init__(f"{path}: there is no such file; check the spelling and the folder.")
+
+
+class AudioIsDirectoryError(AudioError, IsADirectoryError):
+    def __init__(self, path: PathLike) -> None:
+        super().__init__(f"{path}: this is a folder; name the audio files in it.")
+
+
+class AudioFileUnreadableError(AudioError, OSError):
+    def __init__(self, path: PathLike, reason: str) -> None:
+        super().__init__(f"{path}: the file cannot be read ({reason}); check its permissions and the disk.")
+
+
+class NotAudioError(AudioError, ValueError):
+    def __init__(self, path: PathLike) -> None:
+        super().__init__(
+            f"{path}: this is not WAV, FLAC, MP3, Ogg or another format rillet reads; "
+            f"if it holds sound, convert it first, for example: ffmpeg -i INPUT output.wav"
+        )
+
+
+class EmptyAudioError(AudioError, ValueError):
+    def __init__(self, path: PathLike) -> None:
+        super().__init__(f"{path}: there is no sound in this file, it is empty; record or copy it again.")
+
+
+class TruncatedAudioError(AudioError, EOFError):
+    """Raised after everything that could be read has been handed on."""
+
+    def __init__(self, path: PathLike, after_s: float) -> None:
+        self.after_s = after_s
+        super().__init__(
+            f"{path}: the file breaks off after {after_s:.1f} s, before the end that it announces; "
+            f"copy or download it again for the rest."
+        )
+
+
+class SamplesError(AudioError, ValueError):
+    """Samples that no model can hear: not a number, infinite, out of range, of a strange type or shape."""
+
+
+class NonFiniteSamplesError(SamplesError):
+    def __init__(self, where: str) -> None:
+        super().__init__(f"{where}: the sound contains NaN or infinite samples; repair or record it again.")
+
+
+class SampleRangeError(SamplesError):
+    def __init__(self, where: str, peak: float) -> None:
+        super().__init__(
+            f"{where}: floating-point samples must lie within -1..1 and one of these is {peak:.6g}; "
+            f"divide by the full scale (32768 for 16 bits) or pass the integers as they are."
+        )
+
+
+class ChannelError(AudioError, ValueError):
+    def __init__(self, where: str, channel: int, channels: int) -> None:
+        there = "only channel 1" if channels == 1 else f"channels 1 to {channels}"
+        super().__init__(f"{where}: channel {channel} was asked for and there is {there}; choose one of these.")
+
+
+class SampleRateError(AudioError, ValueError):
+    """A rate outside what is supported, or one that changes in the middle of a stream."""
+
+
+# ---- Model ----------------------------------------------------------------------------------------------------------
+
+
+class ModelError(RilletError):
+    """Base of everything that is wrong with the model file."""
+
+
+class ModelNotFoundError(ModelError, FileNotFoundError):
+    pass
+
+
+class NotARilletModelError(ModelError, ValueError):
+    def __init__(self, path: PathLike, reason: str) -> None:
+        super().__init__(
+            f"{path}: this is not a rillet model ({reason}); use a file written by `rillet export` or the shipped one."
+        )
+
+
+class ModelVersionError(ModelError, ValueError):
+    def __init__(self, path: PathLike, found: str, supported: str) -> None:
+        super().__init__(
+            f"{path}: the model has format version {found} and this rillet reads version {supported}; "
+            f"upgrade rillet or export the model again."
+        )
+
+
+class DamagedModelError(ModelError, ValueError):
+    def __init__(self, path: PathLike, reason: str) -> None:
+        super().__init__(f"{path}: the model is damaged or not an ONNX file ({reason}); copy or download it again.")
+
+
+# ---- Use ------------------------------------------------------------------------------------------------------------
+
+
+class StreamFinishedError(RilletError, RuntimeError):
+    def __init__(self) -> None:
+        super().__init__("this stream is finished; start a new one with Recognizer.stream().")
+
+
+class MissingExtraError(RilletError, ImportError):
+    def __init__(self, command: str, extra: str, module: str) -> None:
+        super().__init__(
+            f"`rillet {command}` needs {module}, which is not installed; install it with: pip install 'rillet[{extra}]'"
+        )
