@@ -1,0 +1,1 @@
+"""Estimation of n-gram language models: text in, ARPA and the compact file out."""
