@@ -1,1 +1,28 @@
+"""Streaming speech recognition: sound in, text out, through one small ONNX file.
 
+Read in this order: events, decoder, greedy, model_file, resample, samples, stream, audio_file, recogniser, cli.
+"""
+
+from .decoder import Decoded, Decoder
+from .errors import AudioError, ModelError, RilletError
+from .events import Event, Final, Partial, Transcript, Word
+from .model_file import AcousticModel, ModelInfo
+from .recogniser import Recognizer
+from .stream import Stream
+
+__all__ = [
+    "AcousticModel",
+    "AudioError",
+    "Decoded",
+    "Decoder",
+    "Event",
+    "Final",
+    "ModelError",
+    "ModelInfo",
+    "Partial",
+    "Recognizer",
+    "RilletError",
+    "Stream",
+    "Transcript",
+    "Word",
+]

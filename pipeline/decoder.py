@@ -27,6 +27,9 @@ class Decoded:
 class Decoder(Protocol[State]):
     """Greedy search, beam search, grammar: whatever turns log-probabilities into words.
 
+    The stream takes the look-ahead off: the first row that a decoder sees belongs to the first frame of the audio, and
+    row `n` to the time from `n * frame_s` to `(n + 1) * frame_s`.
+
     State is an immutable value. Cutting the same frames differently into steps gives the same committed words in the
     end, the same volatile words at the same frame and the same state.
     """
@@ -50,19 +53,3 @@ class Decoder(Protocol[State]):
         The `volatile` of what is returned is empty. Times go on counting from the start of the stream.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class FrameClock:
-    """Where in the audio a row of log-probabilities belongs; the look-ahead is subtracted here and nowhere else."""
-
-    frame_s: float
-    look_ahead_frames: int
-
-    def start_s(self, frame: int) -> float:
-        """Seconds from the start of the stream to the beginning of the audio that row `frame` describes; never negative."""
-        return max(frame - self.look_ahead_frames, 0) * self.frame_s
-
-    def end_s(self, frame: int) -> float:
-        """The same for the end of that audio; at least one frame after the start of the stream."""
-        return max(frame - self.look_ahead_frames + 1, 1) * self.frame_s

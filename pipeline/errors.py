@@ -82,7 +82,19 @@ class ChannelError(AudioError, ValueError):
 
 
 class SampleRateError(AudioError, ValueError):
-    """A rate outside what is supported, or one that changes in the middle of a stream."""
+    def __init__(self, where: str, rate_hz: float, lowest_hz: int, highest_hz: int) -> None:
+        super().__init__(
+            f"{where}: a sample rate of {rate_hz:g} Hz is not supported; "
+            f"it must be a whole number from {lowest_hz} to {highest_hz} Hz, so convert the sound first."
+        )
+
+
+class SampleRateChangedError(AudioError, ValueError):
+    def __init__(self, before_hz: int, after_hz: int) -> None:
+        super().__init__(
+            f"the sample rate changed from {before_hz} to {after_hz} Hz in the middle of a stream; "
+            f"finish it and start a new one for the new rate."
+        )
 
 
 # ---- Model ----------------------------------------------------------------------------------------------------------

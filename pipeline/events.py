@@ -58,7 +58,6 @@ class Transcript:
 
     text: str
     words: tuple[Word, ...]
-    duration_s: float
 
 
 def spell(words: Iterable[Word]) -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .decoder import Decoded, FloatArray, FrameClock
+from .decoder import Decoded, FloatArray
 from .events import Word
 
 BLANK = 0
@@ -37,7 +37,7 @@ class GreedyDecoder:
     """
 
     tokens: Sequence[str]  # tokens[0] is the blank; a space inside a token is a word boundary
-    clock: FrameClock
+    frame_s: float  # seconds of audio to a row
 
     def start(self) -> GreedyState:
         return GreedyState()
@@ -76,8 +76,8 @@ class GreedyDecoder:
         return (
             Word(
                 text="".join(token.text for token in word),
-                start_s=self.clock.start_s(word[0].first_frame),
-                end_s=self.clock.end_s(word[-1].last_frame),
+                start_s=word[0].first_frame * self.frame_s,
+                end_s=(word[-1].last_frame + 1) * self.frame_s,
                 confidence=min(math.exp(mean_log_prob), 1.0),
             ),
         )

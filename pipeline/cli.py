@@ -1,0 +1,180 @@
+"""The command line. Everything slow is imported inside the command that needs it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .errors import MissingExtraError, RilletError
+from .events import Event, Final
+
+BAD_INPUT = 2  # exit code: something that was handed in could not be used
+INTERRUPTED = 130  # as shells report Ctrl-C
+BROKEN_PIPE = 141  # as shells report a reader that went away, such as `head`
+
+app = typer.Typer(
+    name="rillet",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"rillet {version('rillet')}")
+        raise typer.Exit
+
+
+@app.callback()
+def rillet(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Streaming speech recognition on your own machine.
+
+    \b
+    Examples:
+      rillet transcribe talk.wav
+      rillet transcribe *.flac > notes.txt
+      rillet transcribe interview.wav --channel 2
+    """
+
+
+@app.command()
+def transcribe(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="WAV, FLAC, MP3, Ogg Vorbis or Opus.")],
+    model: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="A model file; by default the English one that is included.")
+    ] = None,
+    channel: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Hear only this channel, counting from 1; else their mean.")
+    ] = None,
+) -> None:
+    """Print what recordings say, while it is being recognised.
+
+    One paragraph for each file, after its name if there are several. A file that cannot be read is named on standard
+    error and the others go on; the exit code is then 2.
+
+    \b
+    Examples:
+      rillet transcribe talk.wav
+      rillet transcribe *.flac > notes.txt
+      rillet transcribe interview.wav --channel 2
+    """
+    from .recogniser import Recognizer
+
+    recogniser = Recognizer.load(model)
+    failed = False
+    with _quiet_endings():
+        for path in files:
+            try:
+                _print_while_it_goes(recogniser.events(path, channel=channel), f"{path}:" if len(files) > 1 else "")
+            except RilletError as error:
+                _complain(error)
+                failed = True
+    if failed:
+        raise typer.Exit(BAD_INPUT)
+
+
+def _print_while_it_goes(events: Iterator[Event], header: str) -> None:
+    """Print committed text as it comes. It is never taken back, so that what is new is always a piece at the end."""
+    printed, before = "", f"{header}\n" if header else ""
+    heard = False
+    try:
+        for event in events:
+            heard = True
+            certain = event.text if isinstance(event, Final) else event.committed
+            print(before + certain[len(printed) :], end="", flush=True)
+            before = ""
+            printed = certain
+            if isinstance(event, Final):
+                printed, before = "", " "  # the next utterance goes on in the same paragraph
+    finally:
+        if heard:
+            print("\n" if header else "", flush=True)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Data, sizes and schedule.")],
+    init: Annotated[
+        Path | None, typer.Option(metavar="CHECKPOINT", help="Begin with the weights of this checkpoint.")
+    ] = None,
+) -> None:
+    """Train an acoustic model. Needs: pip install 'rillet[train]'."""
+    _training_room("train", "models.train").train(config, init=init)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A checkpoint or an exported .onnx file.")],
+    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="JSONL with audio files and their text.")],
+) -> None:
+    """Measure word and character error rates. Needs: pip install 'rillet[train]'."""
+    _training_room("evaluate", "models.evaluate").main(model, manifest)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="What `rillet train` wrote.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The .onnx file to write.")],
+    int8: Annotated[bool, typer.Option("--int8", help="8-bit weights: a quarter of the size.")] = False,
+) -> None:
+    """Turn a checkpoint into a model file. Needs: pip install 'rillet[train]'."""
+    _training_room("export", "export.onnx").main(checkpoint, output, int8=int8)
+
+
+def _training_room(command: str, module: str) -> Any:
+    """Import a module of a room that needs the extra `train`; by name, so that nothing here depends on it otherwise."""
+    from importlib import import_module
+
+    try:
+        return import_module(f"rillet.{module}")
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing in ("", "rillet"):
+            raise  # no package to install: a bug of ours
+        raise MissingExtraError(command, "train", missing) from error
+
+
+@contextmanager
+def _quiet_endings() -> Iterator[None]:
+    """End without a word on Ctrl-C, and when whoever reads the output goes away."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # Python flushes standard output once more on its way out; let it go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(BROKEN_PIPE) from None
+
+
+def _complain(error: Exception) -> None:
+    sys.stdout.flush()
+    print(f"rillet: {error}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """The entry point of the `rillet` command."""
+    try:
+        app()
+    except Exception as error:
+        if not type(error).__module__.startswith("rillet."):
+            raise  # not written for a user's eyes
+        _complain(error)
+        sys.exit(BAD_INPUT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""A live stream: the one object that changes, and the thin loop around the pure steps.
+
+samples -> to_mono -> Resampler.step -> fixed pieces -> AcousticModel.step -> Decoder.step -> events
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .decoder import Decoder
+from .errors import SampleRateChangedError, StreamFinishedError
+from .events import Event, Final, Partial, Reason, Word, spell
+from .model_file import AcousticModel
+from .resample import ResamplerState, resampler_between
+from .samples import check_sample_rate, to_mono
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass
+class StreamState:
+    """All that a stream remembers: arrays and values, nothing alive."""
+
+    model: FloatArray  # [1, state_size]
+    decoder: Any  # the decoder's own immutable state
+    sample_rate_hz: int | None = None  # of what comes in; known from the first samples on
+    resampler: ResamplerState | None = None
+    waiting: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))  # less than a step
+    samples: int = 0  # at the model's rate, so far
+    frames: int = 0  # rows of log-probabilities so far, the look-ahead among them
+    utterance: int = 0
+    words: list[Word] = field(default_factory=list)  # committed, of this utterance
+    volatile: tuple[Word, ...] = ()
+    shown: tuple[int, str] = (0, "")  # number of committed words and volatile text of the last Partial
+    finished: bool = False
+
+
+class Stream:
+    """One conversation with a recogniser, from `Recognizer.stream()`. It belongs to one thread at a time.
+
+    Feed it pieces of any size; the words, their times and the finals do not depend on how the audio is cut.
+    """
+
+    def __init__(self, model: AcousticModel, decoder: Decoder[Any], channel: int | None = None) -> None:
+        self._model = model
+        self._decoder = decoder
+        self._channel = channel
+        self._state = StreamState(model.initial_state(), decoder.start())
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of audio accepted; the resampler may still hold up to 50 ms of it."""
+        return self._state.samples / self._model.info.sample_rate_hz
+
+    def accept(self, samples: npt.ArrayLike, sample_rate: float) -> list[Event]:
+        """Hear the next samples, of any number.
+
+        Args:
+            samples: int16, int32 or floating point in -1..1; [samples] or [samples, channels].
+            sample_rate: in hertz, 8 to 192 kHz; the same for the whole stream.
+
+        Returns:
+            Finals of utterances that ended, then one `Partial` if what has been understood has changed. Often nothing.
+
+        Raises:
+            SamplesError, ChannelError, SampleRateError, SampleRateChangedError: these samples cannot be used. None of
+                them has been heard, and the stream goes on with the next.
+            StreamFinishedError: `finish` was called.
+        """
+        state = self._state
+        if state.finished:
+            raise StreamFinishedError
+        rate_hz = check_sample_rate(sample_rate)
+        if state.sample_rate_hz is not None and state.sample_rate_hz != rate_hz:
+            raise SampleRateChangedError(state.sample_rate_hz, rate_hz)
+        mono = to_mono(samples, self._channel)
+        resampler = resampler_between(rate_hz, self._model.info.sample_rate_hz)
+        state.sample_rate_hz = rate_hz
+        audio, state.resampler = resampler.step(mono, state.resampler or resampler.start())
+        return [*self._hear(audio), *self._news()]
+
+    def finish(self) -> list[Event]:
+        """Hear what is still under way, to the last sample, and end the stream: exactly one `Final`, at the end.
+
+        Raises:
+            StreamFinishedError: it was called before.
+        """
+        state, info = self._state, self._model.info
+        if state.finished:
+            raise StreamFinishedError
+        events: list[Event] = []
+        if state.sample_rate_hz is not None and state.resampler is not None:
+            resampler = resampler_between(state.sample_rate_hz, info.sample_rate_hz)
+            audio, state.resampler = resampler.finish(state.resampler)
+            events += self._hear(audio)
+        if state.samples:
+            end_frame = -(-state.samples // info.samples_per_frame) + info.look_ahead_frames
+            steps = -(-(end_frame - state.frames) // info.step_frames)
+            silence = np.zeros(steps * info.step_samples - len(state.waiting), np.float32)
+            events += self._feed(np.concatenate([state.waiting, silence]), end_frame)
+        state.finished = True
+        return [*events, self._end_utterance("finish")]
+
+    def _hear(self, audio: FloatArray) -> list[Event]:
+        """Count samples at the model's rate, and feed those that fill a step."""
+        state, step_samples = self._state, self._model.info.step_samples
+        state.samples += len(audio)
+        audio = np.concatenate([state.waiting, audio])
+        whole = len(audio) // step_samples * step_samples
+        state.waiting = audio[whole:].copy()
+        return self._feed(audio[:whole])
+
+    def _feed(self, audio: FloatArray, end_frame: int | None = None) -> list[Event]:
+        """Step through the model and the decoder, which gets the rows from the look-ahead to `end_frame`.
+
+        Every call of the model has the same size, because the scales of an int8 model depend on all that is in a call.
+        """
+        state, info = self._state, self._model.info
+        for start in range(0, len(audio), info.step_samples):
+            log_probs, state.model = self._model.step(audio[None, start : start + info.step_samples], state.model)
+            first = max(info.look_ahead_frames - state.frames, 0)  # rows before it are about the time before the audio
+            last = None if end_frame is None else end_frame - state.frames
+            decoded, state.decoder = self._decoder.step(log_probs[0, first:last], state.decoder)
+            state.frames += info.step_frames
+            state.words += decoded.committed
+            state.volatile = decoded.volatile
+        return []  # the finals of utterances that end by themselves, once there is endpointing
+
+    def _news(self) -> list[Event]:
+        """A `Partial` if the text is no longer the one last shown."""
+        state = self._state
+        shown = (len(state.words), spell(state.volatile))
+        if shown == state.shown:
+            return []
+        state.shown = shown
+        return [Partial(state.utterance, spell(state.words), shown[1], (*state.words, *state.volatile))]
+
+    def _end_utterance(self, reason: Reason) -> Final:
+        state = self._state
+        decoded, state.decoder = self._decoder.finish(state.decoder)
+        state.words += decoded.committed
+        final = Final(state.utterance, spell(state.words), tuple(state.words), reason)
+        state.utterance, state.words, state.volatile, state.shown = state.utterance + 1, [], (), (0, "")
+        return final
