@@ -1,0 +1,105 @@
+"""Mel-frequency cepstral coefficients, as one torch module that streams and exports.
+
+Method: Davis and Mermelstein (1980). With `mel_filters="htk"`, `window="hann"` it computes what torchaudio and librosa
+compute, with `mel_filters="kaldi"`, `window="povey"` what Kaldi computes (tests/features compare all three).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torchaudio.compliance.kaldi import get_mel_banks
+from torchaudio.functional import create_dct, melscale_fbanks
+
+
+@dataclass(frozen=True)
+class MfccConfig:
+    """What an MFCC frame is. A trained network only understands the setting that it was trained with."""
+
+    sample_rate_hz: int = 16_000
+    window_samples: int = 400  # 25 ms
+    hop_samples: int = 160  # 10 ms
+    fft_samples: int = 512
+    window: Literal["hann", "povey"] = "hann"
+    mels: int = 40
+    mel_filters: Literal["htk", "kaldi"] = "htk"  # triangles linear in hertz, or in mel
+    low_hz: float = 20.0
+    high_hz: float = 7_600.0
+    coefficients: int = 40
+    pre_emphasis: float = 0.97
+    log_floor: float = 1e-5  # mel energies are raised to this, so that digital silence has a logarithm
+
+    @property
+    def tail_samples(self) -> int:
+        """Samples of the past that the next frame needs: the window's overlap, and one for the pre-emphasis."""
+        return self.window_samples - self.hop_samples + 1
+
+
+class Mfcc(nn.Module):
+    """Samples to cepstra, whole or in pieces.
+
+    Pre-emphasis, window and Fourier transform are linear, so that they are one matrix here; this keeps the
+    exported graph down to standard operators. Frame `i` of a stream ends with sample `(i + 1) * hop_samples`; before the first sample
+    there is silence.
+    """
+
+    def __init__(self, config: MfccConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("fourier", _fourier_matrix(config), persistent=False)
+        self.register_buffer("mel_filters", _mel_filters(config), persistent=False)
+        self.register_buffer("cosine", create_dct(config.coefficients, config.mels, norm="ortho"), persistent=False)
+
+    def forward(self, samples: Tensor, tail: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Cepstra of the next samples of a stream.
+
+        Args:
+            samples: float32 [batch, frames * hop_samples], -1..1.
+            tail: float32 [batch, tail_samples], what the last call returned; None starts a stream.
+
+        Returns:
+            float32 [batch, frames, coefficients], and the tail for the next call.
+        """
+        log_mel, tail = self.log_mel(samples, tail)
+        return self.cepstra(log_mel), tail
+
+    def log_mel(self, samples: Tensor, tail: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Natural logarithm of the mel energies: float32 [batch, frames, mels]; arguments as for `forward`."""
+        if tail is None:
+            tail = samples.new_zeros(samples.shape[0], self.config.tail_samples)
+        stream = torch.cat([tail, samples], dim=1)
+        frames = stream.unfold(1, self.config.window_samples + 1, self.config.hop_samples)
+        real, imaginary = (frames @ self.fourier).chunk(2, dim=-1)
+        mel = (real.square() + imaginary.square()) @ self.mel_filters
+        return torch.log(mel.clamp(min=self.config.log_floor)), stream[:, -self.config.tail_samples :]
+
+    def cepstra(self, log_mel: Tensor) -> Tensor:
+        """Discrete cosine transform: [..., mels] to [..., coefficients]."""
+        return log_mel @ self.cosine
+
+
+def _fourier_matrix(config: MfccConfig) -> Tensor:
+    """float32 [1 + window_samples, 2 * (fft_samples / 2 + 1)]: samples to real parts, then imaginary parts."""
+    size = config.window_samples
+    if config.window == "hann":
+        window = torch.hann_window(size, periodic=True, dtype=torch.float64)
+    else:
+        window = torch.hann_window(size, periodic=False, dtype=torch.float64) ** 0.85
+    emphasise = torch.zeros(size + 1, size, dtype=torch.float64)  # column n: x[n] - pre_emphasis * x[n - 1]
+    index = torch.arange(size)
+    emphasise[index + 1, index] = 1.0
+    emphasise[index, index] = -config.pre_emphasis
+    spectrum = torch.fft.rfft(torch.diag(window), n=config.fft_samples)
+    return (emphasise @ torch.cat([spectrum.real, spectrum.imag], dim=1)).float()
+
+
+def _mel_filters(config: MfccConfig) -> Tensor:
+    """float32 [fft_samples / 2 + 1, mels]."""
+    bins = config.fft_samples // 2 + 1
+    if config.mel_filters == "htk":
+        return melscale_fbanks(bins, config.low_hz, config.high_hz, config.mels, config.sample_rate_hz)
+    filters, _ = get_mel_banks(
+        config.mels, config.fft_samples, config.sample_rate_hz, config.low_hz, config.high_hz, 100.0, -500.0, 1.0
+    )
+    return nn.functional.pad(filters, (0, 1)).T.contiguous()  # Kaldi leaves the Nyquist bin out

@@ -1,0 +1,66 @@
+"""A checkpoint is one safetensors file: weights, and in its header the network's configuration and the progress."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .network import AcousticNetwork, NetworkConfig
+
+
+class CheckpointError(ValueError):
+    """The file is missing, no checkpoint of rillet, or damaged."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    network: NetworkConfig
+    weights: dict[str, Tensor]
+    extra: dict[str, Tensor]  # optimiser and averages, so that training can go on
+    progress: dict[str, Any]  # step, epoch, hours, error rates ...
+
+    def load_network(self) -> AcousticNetwork:
+        """The network with these weights, ready to use."""
+        network = AcousticNetwork(self.network)
+        network.load_state_dict(self.weights)
+        return network.eval()
+
+
+def save_checkpoint(
+    path: Path,
+    config: NetworkConfig,
+    weights: Mapping[str, Tensor],
+    progress: Mapping[str, Any],
+    extra: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write at once or not at all."""
+    tensors = {f"network.{name}": tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    tensors |= {f"extra.{name}": tensor.detach().cpu().contiguous() for name, tensor in (extra or {}).items()}
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, {"rillet": json.dumps({"network": asdict(config), "progress": dict(progress)})})
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Raises CheckpointError where the file is not one of ours."""
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads(file.metadata()["rillet"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        network = TypeAdapter(NetworkConfig).validate_python(header["network"])
+    except (SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint that rillet train wrote, or it is damaged") from error
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+    return Checkpoint(network, part("network."), part("extra."), header["progress"])

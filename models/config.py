@@ -1,0 +1,85 @@
+"""Everything that a training run is told: one TOML file, checked before anything starts."""
+
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from ..features import AugmentConfig
+from .batches import BatchConfig
+from .network import NetworkConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class ConfigError(ValueError):
+    """The configuration file is missing or says something that rillet does not know."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Training speech; any layout that `read_manifest` knows."""
+
+    manifest: Path
+    weight: float = 1.0  # how many times each clip comes in an epoch
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run. Relative paths are relative to the configuration file."""
+
+    run: Path  # folder for checkpoints and TensorBoard
+    train: tuple[Source, ...]
+    validation: tuple[Path, ...]
+    cache: Path  # folder for decoded audio, about 115 MB an hour
+    noise: Path | None = None  # manifest of background recordings
+    rooms: Path | None = None  # manifest of room impulse responses
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    batches: BatchConfig = field(default_factory=BatchConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    steps: int = 20_000
+    learning_rate: float = 1e-3
+    warm_up_steps: int = 500  # linear from zero
+    cool_down_steps: int = 4_000  # linear to zero at the end; between the two the rate is constant
+    weight_decay: float = 0.01
+    clip_norm: float = 2.0
+    average: float = 0.999  # decay of the running mean of the weights, which is what is validated and kept
+    carry_state_chance: float = 0.3  # utterances that begin in the state in which another ended, as in a long stream
+    precision: Literal["float32", "bfloat16"] = "float32"
+    validate_every_steps: int = 500
+    log_every_steps: int = 50
+    workers: int = 1  # processes that prepare batches
+    threads: int = 0  # of the network on a CPU; 0 leaves it to torch
+    seed: int = 1
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Raises ConfigError with the first thing that is wrong."""
+    try:
+        with path.open("rb") as file:
+            config = TypeAdapter(TrainConfig).validate_python(tomllib.load(file), extra="forbid")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    return _relative_to(path.parent, config)
+
+
+def _relative_to(folder: Path, config: TrainConfig) -> TrainConfig:
+    return replace(
+        config,
+        run=folder / config.run,
+        cache=folder / config.cache,
+        train=tuple(replace(source, manifest=folder / source.manifest) for source in config.train),
+        validation=tuple(folder / path for path in config.validation),
+        noise=config.noise and folder / config.noise,
+        rooms=config.rooms and folder / config.rooms,
+    )

@@ -1,0 +1,135 @@
+"""The acoustic network: audio and state in, token log-probabilities and state out.
+
+    samples -> MFCC -> fixed mean and variance -> two strided causal convolutions (10 ms frames to 40 ms frames)
+            -> LSTM layers, each with layer normalisation before it and a residual around it -> CTC head
+
+Everything is causal. Look-ahead is a delay of the output: the network is trained and flushed with `look_ahead_frames`
+of silence after the speech, and what it says about a moment comes out that much later. So a stream and a whole recording
+give the same answer, and the only state is the past.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..features import Mfcc, MfccConfig
+from .tokens import ENGLISH_CHARACTERS
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The sizes of a network; stored in every checkpoint."""
+
+    tokens: tuple[str, ...] = ENGLISH_CHARACTERS.strings
+    mfcc: MfccConfig = field(default_factory=MfccConfig)
+    look_ahead_frames: int = 8
+    convolution_channels: int = 256
+    convolution_kernel: int = 5
+    convolution_strides: tuple[int, ...] = (2, 2)
+    lstm_size: int = 512
+    lstm_layers: int = 4
+    dropout: float = 0.1
+
+    @property
+    def samples_per_frame(self) -> int:
+        """Samples of audio to a row of log-probabilities."""
+        samples = self.mfcc.hop_samples
+        for stride in self.convolution_strides:
+            samples *= stride
+        return samples
+
+    @property
+    def frame_s(self) -> float:
+        return self.samples_per_frame / self.mfcc.sample_rate_hz
+
+
+class CausalConvolution(nn.Module):
+    """Convolution over time that sees `kernel - stride` frames of the past, then layer normalisation and SiLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.inputs, self.context_frames = inputs, kernel - stride
+        self.convolution = nn.Conv1d(inputs, outputs, kernel, stride)
+        self.norm = nn.LayerNorm(outputs)
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """[batch, frames, inputs] and the last context_frames of the past, to [batch, frames / stride, outputs]."""
+        x = torch.cat([context, x], dim=1)
+        y = self.convolution(x.transpose(1, 2)).transpose(1, 2)
+        return F.silu(self.norm(y)), x[:, x.shape[1] - self.context_frames :]
+
+
+class ResidualLstm(nn.Module):
+    """x + LSTM(norm(x)), with h and c carried by the caller as one [batch, 2 * size] tensor."""
+
+    def __init__(self, size: int, dropout: float) -> None:
+        super().__init__()
+        self.size = size
+        self.norm = nn.LayerNorm(size)
+        self.lstm = nn.LSTM(size, size, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        h, c = memory.to(x.dtype).split(self.size, dim=1)
+        y, (h, c) = self.lstm(self.norm(x), (h.unsqueeze(0).contiguous(), c.unsqueeze(0).contiguous()))
+        return x + self.dropout(y), torch.cat([h.squeeze(0), c.squeeze(0)], dim=1)
+
+
+class AcousticNetwork(nn.Module):
+    """Contract 1 of the model file, as a torch module."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels, size = config.convolution_channels, config.lstm_size
+        self.mfcc = Mfcc(config.mfcc)
+        self.register_buffer("mean", torch.zeros(config.mfcc.coefficients))
+        self.register_buffer("deviation", torch.ones(config.mfcc.coefficients))
+        widths = [config.mfcc.coefficients, *[channels] * (len(config.convolution_strides) - 1), size]
+        self.convolutions = nn.ModuleList(
+            CausalConvolution(i, o, config.convolution_kernel, stride)
+            for i, o, stride in zip(widths[:-1], widths[1:], config.convolution_strides, strict=True)
+        )
+        self.lstms = nn.ModuleList(ResidualLstm(size, config.dropout) for _ in range(config.lstm_layers))
+        self.norm = nn.LayerNorm(size)
+        self.head = nn.Linear(size, len(config.tokens))
+        self.state_sizes = [
+            config.mfcc.tail_samples,
+            *(c.context_frames * c.inputs for c in self.convolutions),
+            *[2 * size] * config.lstm_layers,
+        ]
+        self.state_size = sum(self.state_sizes)
+
+    def initial_state(self, batch: int) -> Tensor:
+        """float32 [batch, state_size]: the start of a stream."""
+        return self.mean.new_zeros(batch, self.state_size)
+
+    def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of a stream, of any length.
+
+        Args:
+            audio: float32 [batch, frames * samples_per_frame], 16 kHz mono, -1..1.
+            state: float32 [batch, state_size], zeros at the start, then what the last step returned.
+
+        Returns:
+            Natural log-probabilities float32 [batch, frames, tokens], and the next state. Row `i` of the stream
+            describes the audio of frame `i - look_ahead_frames`.
+        """
+        pieces = state.split(self.state_sizes, dim=1)
+        log_mel, tail = self.mfcc.log_mel(audio, pieces[0])
+        log_probs, carried = self.from_log_mel(log_mel, list(pieces[1:]))
+        return log_probs, torch.cat([tail, *carried], dim=1)
+
+    def from_log_mel(self, log_mel: Tensor, pieces: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """The network behind the MFCC's logarithm, where training puts its masks; `pieces`: the state without the tail."""
+        x = (self.mfcc.cepstra(log_mel) - self.mean) / self.deviation
+        batch, carried = x.shape[0], []
+        for convolution, context in zip(self.convolutions, pieces, strict=False):
+            x, context = convolution(x, context.view(batch, convolution.context_frames, convolution.inputs))
+            carried.append(context.reshape(batch, -1).float())
+        for lstm, memory in zip(self.lstms, pieces[len(self.convolutions) :], strict=True):
+            x, memory = lstm(x, memory)
+            carried.append(memory.float())
+        return F.log_softmax(self.head(self.norm(x)).float(), dim=-1), carried

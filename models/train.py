@@ -1,0 +1,383 @@
+"""`rillet train`: from a configuration to a network. Read from top to bottom.
+
+CTC (Graves et al. 2006) on augmented speech, AdamW, a running mean of the weights, validation by word error rate.
+One process on a CPU or a GPU; started by torchrun, one process a GPU.
+"""
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+
+from ..features import Augment, spec_augment
+from .audio_pack import AudioPack, open_pack
+from .batches import Batch, BatchConfig, EpochBatches
+from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .config import TrainConfig, read_config
+from .error_rate import character_errors, word_errors
+from .network import AcousticNetwork
+from .tokens import Tokens
+
+
+class TrainingError(RuntimeError):
+    """There is nothing to train on, or training has gone wrong for good."""
+
+
+class TrainableNetwork(nn.Module):
+    """The network with the masks of training between the MFCC's logarithm and the rest."""
+
+    def __init__(self, network: AcousticNetwork, config: TrainConfig) -> None:
+        super().__init__()
+        self.network, self.config = network, config
+
+    def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        pieces = state.split(self.network.state_sizes, dim=1)
+        with torch.no_grad(), torch.autocast(audio.device.type, enabled=False):
+            log_mel, tail = self.network.mfcc.log_mel(audio, pieces[0])
+            log_mel = spec_augment(log_mel, self.config.augment)
+        log_probs, carried = self.network.from_log_mel(log_mel, list(pieces[1:]))
+        return log_probs, torch.cat([tail, *carried], dim=1)
+
+
+def train(config_path: Path, init: Path | None = None) -> Path:
+    """Run, or go on with, the training that a TOML file describes; returns the best checkpoint.
+
+    Args:
+        config_path: see `TrainConfig`. A run that has a `last.safetensors` goes on from there, to the step.
+        init: a checkpoint whose weights a new run begins with.
+
+    Raises:
+        ConfigError, ManifestError, CheckpointError, TrainingError: with a sentence that says what to do.
+    """
+    config = read_config(config_path)
+    rank, ranks, device = _start_process(config)
+    tokens, look_ahead = Tokens(config.network.tokens), config.network.look_ahead_frames
+    say = _Reporter(config.run) if rank == 0 else None
+
+    # Data: every rank opens the same packs; rank 0 decodes what is not decoded yet.
+    if rank == 0:
+        packs = [_open(config, source.manifest, say) for source in config.train]
+    if ranks > 1:
+        dist.barrier()
+    if rank != 0:
+        packs = [_open(config, source.manifest, None) for source in config.train]
+    validation = [_open(config, path, say) for path in config.validation]
+    if not any(pack.clips for pack in packs):
+        raise TrainingError("none of the training utterances can be used; the reasons are listed above")
+    augment = Augment(config.augment, _recordings(config.noise), _recordings(config.rooms))
+
+    # Network: from the last checkpoint, from another's weights, or from nothing but the data's mean and variance.
+    last, best = config.run / "last.safetensors", config.run / "best.safetensors"
+    network = AcousticNetwork(config.network)
+    checkpoint = load_checkpoint(last) if last.exists() else load_checkpoint(init) if init else None
+    if checkpoint is None:
+        network.mean, network.deviation = _statistics(network, packs, config.seed)
+    else:
+        _take_weights(network, checkpoint, "resume" if last.exists() else "init")
+    network.to(device)
+    trainable: nn.Module = TrainableNetwork(network, config)
+    if ranks > 1:
+        trainable = DistributedDataParallel(trainable, [device.index] if device.type == "cuda" else None)
+    average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+    optimiser = torch.optim.AdamW(
+        network.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+    )
+    carried = network.initial_state(1)
+    progress = {"step": 0, "epoch": 0, "batch": 0, "hours": 0.0, "skipped": 0, "best_wer": math.inf}
+    if checkpoint is not None and last.exists():
+        progress |= checkpoint.progress
+        average = {name: checkpoint.extra[f"average.{name}"].to(device) for name in average}
+        carried = checkpoint.extra["carried"].to(device)
+        _restore(optimiser, network, checkpoint)
+    if say:
+        parameters = sum(p.numel() for p in network.parameters())
+        say(f"{parameters:,} parameters, from step {progress['step']} to {config.steps}")
+
+    started, heard_s, losses = time.monotonic(), 0.0, list[float]()
+    network.train()
+    for batch in _batches(config, packs, augment, progress, rank, ranks, tokens):
+        if progress["step"] >= config.steps:
+            break
+        step = progress["step"]
+        torch.manual_seed(hash((config.seed, step, rank)))  # masks and dropout depend on the step alone
+        for group in optimiser.param_groups:
+            group["lr"] = config.learning_rate * _schedule(step, config)
+
+        # One step: log-probabilities behind the look-ahead, CTC loss per token, gradients, weights.
+        state = _starting_states(carried, len(batch.audio), network, config.carry_state_chance)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            log_probs, next_state = trainable(batch.audio.to(device), state)
+        loss = F.ctc_loss(
+            log_probs[:, look_ahead:].transpose(0, 1),
+            batch.targets.to(device),
+            batch.frames.to(device),
+            batch.target_lengths.to(device),
+            reduction="sum",
+            zero_infinity=True,
+        ) / batch.target_lengths.sum().clamp(min=1)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+        if torch.isfinite(norm) and torch.isfinite(loss):
+            optimiser.step()
+            _move_average(average, network, min(config.average, (1 + step) / (10 + step)))
+            carried = next_state.detach()
+            losses.append(loss.item())
+        else:
+            progress["skipped"] += 1
+            if say:
+                say(f"step {step}: skipped, the loss or its gradient is not finite ({progress['skipped']} so far)")
+        heard_s += batch.speech_s * ranks
+        progress["step"] += 1
+        progress["hours"] += batch.speech_s * ranks / 3600
+
+        if say and progress["step"] % config.log_every_steps == 0 and losses:
+            per_step_s = (time.monotonic() - started) / config.log_every_steps
+            rate = optimiser.param_groups[0]["lr"]
+            say.step(progress, sum(losses) / len(losses), float(norm), rate, heard_s, per_step_s, config)
+            started, heard_s, losses = time.monotonic(), 0.0, []
+        if progress["step"] % config.validate_every_steps == 0 or progress["step"] == config.steps:
+            if say:
+                paused = time.monotonic()
+                rates = {
+                    path.stem: _validate(config, average, pack, device, tokens)
+                    for path, pack in zip(config.validation, validation, strict=True)
+                }
+                wer = sum(wer for wer, _ in rates.values()) / len(rates)
+                say.validation(progress, rates)
+                if wer < progress["best_wer"]:
+                    progress["best_wer"] = wer
+                    save_checkpoint(best, config.network, average, progress | {"validation": rates})
+                extra = {f"average.{name}": tensor for name, tensor in average.items()} | {"carried": carried}
+                extra |= _optimiser_tensors(optimiser, network)
+                save_checkpoint(last, config.network, network.state_dict(), progress, extra)
+                started += time.monotonic() - paused
+            if ranks > 1:
+                dist.barrier()
+            network.train()
+    if ranks > 1:
+        dist.destroy_process_group()
+    return best
+
+
+def _start_process(config: TrainConfig) -> tuple[int, int, torch.device]:
+    """Rank, number of ranks, device."""
+    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(device)
+    else:
+        device = torch.device("cpu")
+        if config.threads:
+            torch.set_num_threads(config.threads)
+    if ranks > 1:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return rank, ranks, device
+
+
+def _open(config: TrainConfig, manifest: Path, say: "_Reporter | None") -> AudioPack:
+    network = config.network
+    pack = open_pack(
+        manifest,
+        config.cache,
+        Tokens(network.tokens),
+        network.samples_per_frame,
+        network.mfcc.sample_rate_hz,
+        say or (lambda _: None),
+    )
+    if say:
+        say(f"{manifest.name}: {len(pack.clips)} utterances, {pack.hours:.2f} h, {len(pack.refused)} refused")
+        for reason in pack.refused[:10]:
+            say(f"  refused {reason}")
+        if len(pack.refused) > 10:
+            say(f"  and {len(pack.refused) - 10} more")
+    return pack
+
+
+def _recordings(manifest: Path | None) -> list[np.ndarray]:
+    """The audio of a manifest, as float32 arrays."""
+    import librosa
+
+    from .manifest import read_manifest
+
+    return [librosa.load(u.audio, sr=16_000)[0] for u in read_manifest(manifest)] if manifest else []
+
+
+def _statistics(network: AcousticNetwork, packs: list[AudioPack], seed: int) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the cepstra over some hundred clips."""
+    rng = np.random.default_rng(seed)
+    clips = [(pack, clip) for pack in packs for clip in pack.clips]
+    frames = []
+    for number in rng.choice(len(clips), min(300, len(clips)), replace=False):
+        pack, clip = clips[number]
+        samples = torch.from_numpy(pack.audio[clip.start : clip.start + clip.samples].astype(np.float32) / 32_768)
+        whole = len(samples) // network.config.mfcc.hop_samples * network.config.mfcc.hop_samples
+        frames.append(network.mfcc(samples[None, :whole])[0][0])
+    cepstra = torch.cat(frames)
+    return cepstra.mean(0), cepstra.std(0).clamp(min=1e-3)
+
+
+def _take_weights(network: AcousticNetwork, checkpoint: Checkpoint, purpose: str) -> None:
+    if asdict(checkpoint.network) != asdict(network.config):
+        raise TrainingError(
+            f"the checkpoint to {purpose} from has another [network] than the configuration; "
+            "copy its sizes or start a new run folder"
+        )
+    network.load_state_dict(checkpoint.weights)
+
+
+def _batches(
+    config: TrainConfig,
+    packs: list[AudioPack],
+    augment: Augment,
+    progress: dict[str, float],
+    rank: int,
+    ranks: int,
+    tokens: Tokens,
+) -> Iterator[Batch]:
+    """Batches without end, from where `progress` stands; each rank takes every `ranks`-th."""
+    while True:
+        epoch = EpochBatches(
+            packs,
+            [source.weight for source in config.train],
+            config.batches,
+            augment,
+            config.network.samples_per_frame,
+            config.network.look_ahead_frames,
+            tokens.strings.index(" "),
+            config.seed,
+            int(progress["epoch"]),
+        )
+        numbers = range(int(progress["batch"]) + rank, len(epoch) - len(epoch) % ranks, ranks)
+        loader = DataLoader(
+            epoch,
+            batch_size=None,
+            sampler=numbers,
+            num_workers=config.workers,
+            prefetch_factor=4 if config.workers else None,
+        )
+        for batch in loader:
+            progress["batch"] += ranks
+            yield batch
+        progress["epoch"] += 1
+        progress["batch"] = 0
+
+
+def _schedule(step: int, config: TrainConfig) -> float:
+    """Share of the learning rate: up, constant, down to zero. The constant middle lets a run be made longer later."""
+    up = (step + 1) / max(1, config.warm_up_steps)
+    down = (config.steps - step) / max(1, config.cool_down_steps)
+    return max(0.0, min(1.0, up, down))
+
+
+def _starting_states(carried: Tensor, batch: int, network: AcousticNetwork, chance: float) -> Tensor:
+    """Zeros, or for some rows the state in which an utterance of the last batch ended."""
+    rows = carried[torch.randint(len(carried), (batch,))]
+    keep = (torch.rand(batch, 1) < chance).to(rows)
+    return rows * keep
+
+
+def _move_average(average: dict[str, Tensor], network: AcousticNetwork, decay: float) -> None:
+    for name, tensor in network.state_dict().items():
+        average[name].lerp_(tensor, 1.0 - decay)
+
+
+def _validate(
+    config: TrainConfig, weights: dict[str, Tensor], pack: AudioPack, device: torch.device, tokens: Tokens
+) -> tuple[float, float]:
+    """Word and character error rate of the averaged network, greedy, whole utterances."""
+    network = AcousticNetwork(config.network).to(device).eval()
+    network.load_state_dict(weights)
+    said, heard = [], []
+    batches = EpochBatches(
+        [pack],
+        [1.0],
+        BatchConfig(batch_s=120.0, longest_s=math.inf, join_below_s=0.0),
+        None,
+        config.network.samples_per_frame,
+        config.network.look_ahead_frames,
+        tokens.strings.index(" "),
+        0,
+        0,
+    )
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        for batch in (batches[i] for i in range(len(batches))):
+            audio = batch.audio.to(device)
+            log_probs, _ = network(audio, network.initial_state(len(audio)))
+            best = log_probs[:, config.network.look_ahead_frames :].argmax(-1).cpu()
+            heard += [greedy(row[:n].tolist(), tokens) for row, n in zip(best, batch.frames, strict=True)]
+            said += [tokens.decode(row.tolist()) for row in batch.targets.split(batch.target_lengths.tolist())]
+    return word_errors(said, heard).rate, character_errors(said, heard).rate
+
+
+def greedy(indices: list[int], tokens: Tokens) -> str:
+    """Best-path CTC: repeats merged, blanks dropped, words separated by single spaces."""
+    merged = [b for a, b in zip([0, *indices], indices, strict=False) if b not in (0, a)]
+    return " ".join(tokens.decode(merged).split())
+
+
+def _optimiser_tensors(optimiser: torch.optim.Optimizer, network: AcousticNetwork) -> dict[str, Tensor]:
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    return {
+        f"optimiser.{names[parameter]}.{key}": value
+        for parameter, entries in optimiser.state.items()
+        for key, value in entries.items()
+    }
+
+
+def _restore(optimiser: torch.optim.Optimizer, network: AcousticNetwork, checkpoint: Checkpoint) -> None:
+    for name, parameter in network.named_parameters():
+        prefix = f"optimiser.{name}."
+        for key, value in checkpoint.extra.items():
+            if key.startswith(prefix):
+                moved = value if key.endswith(".step") else value.to(parameter.device)
+                optimiser.state[parameter][key[len(prefix) :]] = moved
+
+
+class _Reporter:
+    """Progress for people on standard output, for TensorBoard in the run folder."""
+
+    def __init__(self, run: Path) -> None:
+        run.mkdir(parents=True, exist_ok=True)
+        self.board = SummaryWriter(run)
+
+    def __call__(self, line: str) -> None:
+        print(line, flush=True)
+
+    def step(
+        self,
+        progress: dict[str, float],
+        loss: float,
+        norm: float,
+        rate: float,
+        heard_s: float,
+        per_step_s: float,
+        config: TrainConfig,
+    ) -> None:
+        step = int(progress["step"])
+        times_real_time = heard_s / (per_step_s * config.log_every_steps)
+        left_min = (config.steps - step) * per_step_s / 60
+        self(
+            f"step {step}/{config.steps}  epoch {progress['epoch']}  loss {loss:.3f}  gradient {norm:.2f}  "
+            f"rate {rate:.2e}  {progress['hours']:.1f} h heard at {times_real_time:.0f} x real time  {left_min:.0f} min left"
+        )
+        scalars = {"loss": loss, "gradient_norm": norm, "learning_rate": rate, "hours": progress["hours"]}
+        for name, value in scalars.items():
+            self.board.add_scalar(name, value, step)
+
+    def validation(self, progress: dict[str, float], rates: dict[str, tuple[float, float]]) -> None:
+        for name, (wer, cer) in rates.items():
+            self(f"step {progress['step']}  {name}: WER {wer:.1%}  CER {cer:.1%}")
+            self.board.add_scalar(f"{name}/wer", wer, int(progress["step"]))
+            self.board.add_scalar(f"{name}/cer", cer, int(progress["step"]))
