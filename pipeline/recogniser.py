@@ -58,16 +58,16 @@ class Recognizer:
         Arguments and errors are those of `transcribe`. When a file turns out to be broken somewhere, first comes the
         `Final` of all that was heard until there, then the error.
         """
-        stream = self.stream(channel=channel)
         if not isinstance(source, str | Path):
             if sample_rate is None:
                 raise TypeError("transcribing samples needs their sample_rate, in hertz")
+            stream = self.stream(channel=channel)
             yield from stream.accept(source, sample_rate)
             yield from stream.finish()
             return
         if sample_rate is not None:
             raise TypeError("a file says its own sample rate; sample_rate belongs to samples")
-        heard = False
+        stream, heard = self.stream(), False
         try:
             for block in read_blocks(source, channel):
                 events = stream.accept(block.samples, block.sample_rate_hz)

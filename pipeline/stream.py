@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .decoder import Decoder
+from .decoder import Decoded, Decoder
 from .errors import SampleRateChangedError, StreamFinishedError
 from .events import Event, Final, Partial, Reason, Word, spell
 from .model_file import AcousticModel
@@ -32,6 +32,7 @@ class StreamState:
     frames: int = 0  # rows of log-probabilities so far, the look-ahead among them
     utterance: int = 0
     words: list[Word] = field(default_factory=list)  # committed, of this utterance
+    text: str = ""  # of these words
     volatile: tuple[Word, ...] = ()
     shown: tuple[int, str] = (0, "")  # number of committed words and volatile text of the last Partial
     finished: bool = False
@@ -124,9 +125,14 @@ class Stream:
             last = None if end_frame is None else end_frame - state.frames
             decoded, state.decoder = self._decoder.step(log_probs[0, first:last], state.decoder)
             state.frames += info.step_frames
-            state.words += decoded.committed
-            state.volatile = decoded.volatile
+            self._commit(decoded)
         return []  # the finals of utterances that end by themselves, once there is endpointing
+
+    def _commit(self, decoded: Decoded) -> None:
+        state = self._state
+        state.words += decoded.committed
+        state.text = f"{state.text} {spell(decoded.committed)}".strip()
+        state.volatile = decoded.volatile
 
     def _news(self) -> list[Event]:
         """A `Partial` if the text is no longer the one last shown."""
@@ -135,12 +141,13 @@ class Stream:
         if shown == state.shown:
             return []
         state.shown = shown
-        return [Partial(state.utterance, spell(state.words), shown[1], (*state.words, *state.volatile))]
+        return [Partial(state.utterance, state.text, shown[1], (*state.words, *state.volatile))]
 
     def _end_utterance(self, reason: Reason) -> Final:
         state = self._state
         decoded, state.decoder = self._decoder.finish(state.decoder)
-        state.words += decoded.committed
-        final = Final(state.utterance, spell(state.words), tuple(state.words), reason)
-        state.utterance, state.words, state.volatile, state.shown = state.utterance + 1, [], (), (0, "")
+        self._commit(decoded)
+        final = Final(state.utterance, state.text, tuple(state.words), reason)
+        state.utterance += 1
+        state.words, state.text, state.shown = [], "", (0, "")
         return final
