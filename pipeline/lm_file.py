@@ -116,7 +116,9 @@ def about(path: str | Path) -> str:
 
 def _open(path: str | Path) -> tuple[dict[str, Any], mmap.mmap, int]:
     if sys.byteorder != "little":
-        raise LanguageModelError("the compact language model needs a little-endian processor; use its ARPA file instead.")
+        raise LanguageModelError(
+            "the compact language model needs a little-endian processor; use its ARPA file instead."
+        )
     if not is_compact(path):
         raise DamagedLanguageModelError(path, "it does not begin as one")
     with open(path, "rb") as file:

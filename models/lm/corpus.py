@@ -110,10 +110,7 @@ def count_ngrams(encoded: Sequence[NDArray[np.uint32]], vocabulary: list[str], o
         distinct, first, which = np.unique(keys, return_index=True, return_inverse=True)
         cuts = np.searchsorted(places, bounds)
         counts = np.stack(
-            [
-                np.bincount(which[a:b], minlength=len(distinct))
-                for a, b in zip(cuts[:-1], cuts[1:], strict=True)
-            ]
+            [np.bincount(which[a:b], minlength=len(distinct)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
         )
         levels.append(NgramCounts(distinct & 0xFFFFFFFF, distinct >> 32, ending_here[places[first]], counts))
         ending_here = np.zeros(len(tokens), np.int64)

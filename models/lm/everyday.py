@@ -11,16 +11,47 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-DIGITS = "zero one two three four five six seven eight nine".split()
-TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-ORDINALS = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
-    "sixteenth seventeenth eighteenth nineteenth twentieth"
-).split()
-DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-MONTHS = "january february march april may june july august september october november december".split()
-COLOURS = "red green blue yellow white orange purple pink".split()
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+ORDINALS = [
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "twelfth",
+    "thirteenth",
+    "fourteenth",
+    "fifteenth",
+    "sixteenth",
+    "seventeenth",
+    "eighteenth",
+    "nineteenth",
+    "twentieth",
+]
+DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
+COLOURS = ["red", "green", "blue", "yellow", "white", "orange", "purple", "pink"]
 ROOMS = ["kitchen", "bedroom", "living room", "bathroom", "hall", "office", "garage", "garden"]
 DEVICES = ["light", "lights", "lamp", "fan", "heating", "television", "radio", "music", "alarm", "door", "window"]
 COURTESIES = """
@@ -79,25 +110,56 @@ def lines() -> Iterator[str]:
         yield f"{number(pick.randrange(0, 100))} point {' '.join(pick.choices(DIGITS, k=pick.randint(1, 3)))}"
         yield f"{number(pick.randrange(1, 101))} percent"
         day, month = pick.randrange(1, 32), pick.choice(MONTHS)
-        yield pick.choice([f"{month} {ordinal(day)}", f"the {ordinal(day)} of {month}", f"{pick.choice(DAYS)} {month} {ordinal(day)}"])
+        yield pick.choice(
+            [f"{month} {ordinal(day)}", f"the {ordinal(day)} of {month}", f"{pick.choice(DAYS)} {month} {ordinal(day)}"]
+        )
         hour = number(pick.randrange(1, 13))
         time = pick.choice(
-            [f"{hour} o'clock", f"{hour} {number(pick.randrange(10, 60))}", f"half past {hour}", f"quarter to {hour}",
-             f"quarter past {hour}", f"{hour} a m", f"{hour} p m", f"{hour} thirty"]
+            [
+                f"{hour} o'clock",
+                f"{hour} {number(pick.randrange(10, 60))}",
+                f"half past {hour}",
+                f"quarter to {hour}",
+                f"quarter past {hour}",
+                f"{hour} a m",
+                f"{hour} p m",
+                f"{hour} thirty",
+            ]
         )
-        yield pick.choice([time, f"it is {time}", f"wake me up at {time}", f"set an alarm for {time}", f"let's meet at {time}"])
+        yield pick.choice(
+            [time, f"it is {time}", f"wake me up at {time}", f"set an alarm for {time}", f"let's meet at {time}"]
+        )
         amount, unit = number(pick.randrange(2, 61)), pick.choice(["seconds", "minutes", "hours", "days"])
-        yield pick.choice([f"{amount} {unit}", f"set a timer for {amount} {unit}", f"remind me in {amount} {unit}", f"{amount} {unit} ago"])
+        yield pick.choice(
+            [
+                f"{amount} {unit}",
+                f"set a timer for {amount} {unit}",
+                f"remind me in {amount} {unit}",
+                f"{amount} {unit} ago",
+            ]
+        )
         device, room, state = pick.choice(DEVICES), pick.choice(ROOMS), pick.choice(["on", "off"])
         yield pick.choice(
-            [f"turn {state} the {device}", f"turn the {device} {state}", f"switch {state} the {device} in the {room}",
-             f"turn {state} the {room} {device}", f"please turn {state} the {device}", f"open the {room} {device}"]
+            [
+                f"turn {state} the {device}",
+                f"turn the {device} {state}",
+                f"switch {state} the {device} in the {room}",
+                f"turn {state} the {room} {device}",
+                f"please turn {state} the {device}",
+                f"open the {room} {device}",
+            ]
         )
         yield pick.choice(
-            [f"set the {device} to {number(pick.randrange(1, 101))} percent", f"make the {room} {pick.choice(COLOURS)}",
-             f"make the {device} {pick.choice(COLOURS)}", f"set the temperature to {number(pick.randrange(14, 30))} degrees"]
+            [
+                f"set the {device} to {number(pick.randrange(1, 101))} percent",
+                f"make the {room} {pick.choice(COLOURS)}",
+                f"make the {device} {pick.choice(COLOURS)}",
+                f"set the temperature to {number(pick.randrange(14, 30))} degrees",
+            ]
         )
-        yield f"{number(pick.randrange(1, 100))} dollars" + pick.choice(["", f" and {number(pick.randrange(1, 100))} cents"])
+        yield f"{number(pick.randrange(1, 100))} dollars" + pick.choice(
+            ["", f" and {number(pick.randrange(1, 100))} cents"]
+        )
 
 
 if __name__ == "__main__":

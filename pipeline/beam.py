@@ -1,0 +1,324 @@
+"""CTC prefix beam search: the texts that explain the sound best, each summed over all its alignments.
+
+Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using bi-directional recurrent DNNs": for
+every prefix two masses are kept, of the alignments that end in blank and of those that end in its last token. Masses are
+plain probabilities, rescaled before they vanish; language enters when prefixes are compared.
+
+A prefix is a string with one character per token, reaching back to the last commit: strings are quick to extend, hash and
+compare, and a state made of them can be written down.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .beam_options import BeamOptions
+from .decoder import Decoded, FloatArray
+from .events import Word
+from .grammar import Grammar
+from .hotwords import Hotwords
+from .lm import LanguageModel
+from .text_model import Prose, TextModel
+from .word_times import Mark, Span, spans_of, to_word
+
+BLANK = 0
+SMALLEST_MASS = 1e-120
+COMMIT_EVERY_FRAMES = 8  # commits happen at frames divisible by this, so that they do not depend on the chunking
+LANGUAGE_GAIN_NATS = 4.0  # a text may gain so much by one more token, when a likely word is finished
+GRAMMAR_TOKEN_LOG_PROB = -14.0  # a grammar forbids most tokens, and the right one may be unlikely
+
+
+class Hypothesis(NamedTuple):
+    """A text and how likely the sound so far is under it."""
+
+    prose: Prose
+    blank: float  # mass of alignments that end in blank, relative to exp(BeamState.log_scale)
+    nonblank: float  # mass of those that end in the last token
+    marks: tuple[Mark, ...]  # one for each token, on the best alignment
+
+
+class BeamState(NamedTuple):
+    """All that is open: a value made of numbers, strings and tuples."""
+
+    frame: int  # the next one, counted from the start of the stream
+    hypotheses: tuple[Hypothesis, ...]  # best first
+    log_scale: float = 0.0
+    shares: tuple[tuple[str, float], ...] = ()  # finished words of the best text: tokens up to there, posterior
+
+
+class Alternative(NamedTuple):
+    """One of the n best readings of what is not committed yet."""
+
+    words: tuple[Word, ...]
+    score: float  # nats, acoustic and language; differences between alternatives are what counts
+
+
+class BeamDecoder:
+    """A `Decoder` that searches for the best text. Immutable but for caches of bounded size."""
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        frame_s: float,
+        options: BeamOptions | None = None,
+        lm: LanguageModel | None = None,
+        hotwords: Hotwords | None = None,
+        grammar: Grammar | None = None,
+    ) -> None:
+        self._tokens = list(tokens)
+        self._frame_s = frame_s
+        self._options = options or BeamOptions()
+        self._text = TextModel(tokens, self._options, lm, hotwords, grammar)
+        self._space_tokens = {i for i, token in enumerate(self._tokens) if token == " "}
+        self._wait_frames = round(self._options.commit_after_s / frame_s)
+
+    def start(self) -> BeamState:
+        return self._begin(0)
+
+    def _begin(self, frame: int) -> BeamState:
+        return BeamState(frame, (Hypothesis(self._text.start(), 1.0, 0.0, ()),))
+
+    def step(self, log_probs: FloatArray, state: BeamState) -> tuple[Decoded, BeamState]:
+        """Read frames (see `Decoder.step`); log_probs are float32 [frames, tokens]."""
+        committed: list[Word] = []
+        for blank, tokens in self._likely_tokens(log_probs):
+            if tokens:
+                state = self._hear(state, blank, tokens)
+            else:
+                state = self._hear_nothing(state, blank)
+            if state.frame % COMMIT_EVERY_FRAMES == 0:
+                words, state = self._commit(state)
+                committed += words
+        best = state.hypotheses[0]
+        return Decoded(tuple(committed), self._words(self._whole(best), dict(state.shares))), state
+
+    def finish(self, state: BeamState) -> tuple[Decoded, BeamState]:
+        best = self.n_best(state, 1)
+        words = best[0].words if best else self._words(self._whole(state.hypotheses[0]), dict(state.shares))
+        return Decoded(words), self._begin(state.frame)
+
+    def n_best(self, state: BeamState, count: int) -> list[Alternative]:
+        """The best readings if the utterance ended now, best first, without what is committed.
+
+        Texts that differ in spaces alone are one. With a grammar there may be none: every phrase is unfinished.
+        """
+        masses: dict[tuple[str, ...], float] = {}
+        bearers: dict[tuple[str, ...], Hypothesis] = {}
+        for hypothesis in state.hypotheses:
+            language = self._text.ended(hypothesis.prose)
+            if language is None:
+                continue
+            score = math.log(hypothesis.blank + hypothesis.nonblank) + language + state.log_scale
+            key = tuple(self._spelled(hypothesis))
+            if key in masses:
+                high, low = max(score, masses[key]), min(score, masses[key])
+                masses[key] = high + math.log1p(math.exp(low - high))
+            else:
+                masses[key], bearers[key] = score, hypothesis
+        ranked = sorted(masses, key=lambda key: -masses[key])
+        total = sum(math.exp(masses[key] - masses[ranked[0]]) for key in ranked)
+        shares = dict(state.shares)
+        alternatives = []
+        for key in ranked[:count]:
+            share = math.exp(masses[key] - masses[ranked[0]]) / total
+            alternatives.append(Alternative(self._words(bearers[key], shares, share), masses[key]))
+        return alternatives
+
+    def _likely_tokens(self, log_probs: FloatArray) -> list[tuple[float, list[tuple[int, float]]]]:
+        """For each frame the log-probability of blank and the tokens worth trying, likeliest first."""
+        options = self._options
+        floor, most = options.token_log_prob, options.tokens_per_frame
+        if self._text.grammar:
+            floor, most = min(floor, GRAMMAR_TOKEN_LOG_PROB), len(self._tokens)
+        blanks = log_probs[:, BLANK].tolist()
+        silent = math.log(options.blank_prob) if options.blank_prob < 1 else math.inf
+        tried: list[list[tuple[int, float]]] = [[] for _ in blanks]
+        for frame, token in zip(*(axis.tolist() for axis in np.nonzero(log_probs >= floor)), strict=True):
+            if token != BLANK and blanks[frame] <= silent:
+                tried[frame].append((token, float(log_probs[frame, token])))
+        for tokens in tried:
+            tokens.sort(key=lambda each: (-each[1], each[0]))
+            del tokens[most:]
+        return list(zip(blanks, tried, strict=True))
+
+    def _hear_nothing(self, state: BeamState, blank: float) -> BeamState:
+        """A frame in which only blank is possible changes no ranking."""
+        hypotheses = state.hypotheses
+        if any(hypothesis.nonblank for hypothesis in hypotheses):
+            hypotheses = tuple(
+                Hypothesis(prose, mass + nonblank, 0.0, marks) for prose, mass, nonblank, marks in hypotheses
+            )
+        return BeamState(state.frame + 1, hypotheses, state.log_scale + blank, state.shares)
+
+    def _hear(self, state: BeamState, blank: float, tokens: list[tuple[int, float]]) -> BeamState:
+        """One frame of the search."""
+        options, extend, log = self._options, self._text.extend, math.log
+        frame = state.frame
+        blank_prob = math.exp(blank)
+        candidates = [(token, chr(token), log_prob, math.exp(log_prob)) for token, log_prob in tokens]
+        probs = {name: (prob, log_prob) for _, name, log_prob, prob in candidates}
+        space_prob = sum(prob for token, _, _, prob in candidates if token in self._space_tokens)
+
+        # Every text may stay as it is: by a blank, or by holding its last token.
+        stays: dict[str, Hypothesis] = {}
+        for prose, mass_blank, mass_nonblank, marks in state.hypotheses:
+            total = mass_blank + mass_nonblank
+            if not prose.word and space_prob:  # a space where no word is open is no different from a blank
+                stays[prose.tokens] = Hypothesis(prose, total * (blank_prob + space_prob), 0.0, marks)
+                continue
+            held = probs.get(prose.tokens[-1:])
+            if held is None:
+                stays[prose.tokens] = Hypothesis(prose, total * blank_prob, 0.0, marks)
+                continue
+            if held[0] > blank_prob and mass_nonblank > mass_blank:
+                first, _, log_prob, cut = marks[-1]
+                marks = (*marks[:-1], Mark(first, frame, max(log_prob, held[1]), cut))
+            stays[prose.tokens] = Hypothesis(prose, total * blank_prob, mass_nonblank * held[0], marks)
+
+        # Or it goes on by one token; that text may be there already, else it is looked up what language says to it.
+        scores = [log(mass) + each.prose.weight for each in stays.values() if (mass := each.blank + each.nonblank)]
+        reaches = [log(each.blank + each.nonblank) + each.prose.weight for each in state.hypotheses]
+        floor = max(reaches) + max(blank, tokens[0][1]) - options.prune_nats
+        if len(scores) >= options.width:
+            floor = max(floor, min(scores))
+        ranked: list[tuple[float, Hypothesis]] = []
+        for reach, (prose, mass_blank, mass_nonblank, marks) in zip(reaches, state.hypotheses, strict=True):
+            last = prose.tokens[-1:]
+            for token, name, log_prob, prob in candidates:
+                if reach + log_prob < floor - LANGUAGE_GAIN_NATS:
+                    break
+                mass = (mass_blank if name == last else mass_blank + mass_nonblank) * prob
+                if not mass or (not prose.word and token in self._space_tokens):
+                    continue
+                known = stays.get(prose.tokens + name)
+                if known is not None:
+                    old, blank_mass, nonblank_mass, old_marks = known
+                    if mass > blank_mass + nonblank_mass:
+                        old_marks = (*marks, Mark(frame, frame, log_prob, old.settled))
+                    stays[old.tokens] = Hypothesis(old, blank_mass, nonblank_mass + mass, old_marks)
+                    continue
+                longer = extend(prose, token)
+                if longer is not None and (score := log(mass) + longer.weight) >= floor:
+                    # its mark is made below, if it survives: most of these do not
+                    ranked.append((score, Hypothesis(longer, 0.0, mass, marks)))
+        for hypothesis in stays.values():
+            mass = hypothesis.blank + hypothesis.nonblank
+            if mass:
+                ranked.append((log(mass) + hypothesis.prose.weight, hypothesis))
+        ranked.sort(key=lambda each: (-each[0], each[1].prose.tokens))
+        floor = ranked[0][0] - options.prune_nats
+        kept = []
+        for score, hypothesis in ranked[: options.width]:
+            if score < floor:
+                break
+            if len(hypothesis.marks) < len(hypothesis.prose.tokens):
+                new = Mark(frame, frame, probs[hypothesis.prose.tokens[-1]][1], hypothesis.prose.settled)
+                hypothesis = hypothesis._replace(marks=(*hypothesis.marks, new))
+            kept.append(hypothesis)
+        return _rescaled(BeamState(frame + 1, tuple(kept), state.log_scale, state.shares))
+
+    def _commit(self, state: BeamState) -> tuple[tuple[Word, ...], BeamState]:
+        """Give out what is certain: what all texts share, or what has waited long enough in the best one.
+
+        Texts that disagree with what has waited are dropped. A cut lies before a space, so that only whole words leave.
+        """
+        best = state.hypotheses[0]
+        cuts = _cuts(best)
+        if not cuts:
+            return (), state
+        shares = _shares(state, cuts)
+        shared = _common_length([hypothesis.prose.tokens for hypothesis in state.hypotheses])
+        oldest = state.frame - self._wait_frames
+        cut = max((cut for cut in cuts if cut < shared or best.marks[cut - 1].last < oldest), default=0)
+        if not cut:
+            return (), state._replace(shares=shares)
+        head = best.prose.tokens[: cut + 1]
+        words = self._words(_first_tokens(best, cut), dict(shares))
+        agreeing = tuple(
+            hypothesis._replace(
+                prose=hypothesis.prose._replace(tokens=hypothesis.prose.tokens[cut:]), marks=hypothesis.marks[cut:]
+            )
+            for hypothesis in state.hypotheses
+            if hypothesis.prose.tokens.startswith(head)
+        )
+        left = tuple((tokens[cut:], share) for tokens, share in shares if len(tokens) > cut + 1)
+        return words, BeamState(state.frame, agreeing, state.log_scale, left)
+
+    def _whole(self, hypothesis: Hypothesis) -> Hypothesis:
+        """Without a phrase that a grammar has only begun."""
+        grammar = self._text.grammar
+        if grammar is None or grammar.accepts(hypothesis.prose.grammar) is not None:
+            return hypothesis
+        return _first_tokens(hypothesis, max(_cuts(hypothesis), default=0))
+
+    def _spans(self, hypothesis: Hypothesis) -> list[Span]:
+        pieces = [self._tokens[ord(name)] for name in hypothesis.prose.tokens]
+        return spans_of(pieces, hypothesis.marks)
+
+    def _spelled(self, hypothesis: Hypothesis) -> list[str]:
+        """Its words as they are given out: with a grammar, those outside all phrases are [unk]."""
+        texts = [span.text for span in self._spans(hypothesis)]
+        grammar = self._text.grammar
+        return grammar.label(texts) if grammar and grammar.allows_unknown else texts
+
+    def _words(self, hypothesis: Hypothesis, shares: dict[str, float], open_share: float = 1.0) -> tuple[Word, ...]:
+        """Words in seconds; `shares` are the posteriors of finished words, `open_share` that of the last one."""
+        tokens = hypothesis.prose.tokens
+        spans = zip(self._spans(hypothesis), self._spelled(hypothesis), strict=True)
+        return tuple(
+            to_word(span._replace(text=text), self._frame_s, shares.get(tokens[: span.end + 1], open_share))
+            for span, text in spans
+        )
+
+
+def _first_tokens(hypothesis: Hypothesis, count: int) -> Hypothesis:
+    prose = hypothesis.prose._replace(tokens=hypothesis.prose.tokens[:count])
+    return hypothesis._replace(prose=prose, marks=hypothesis.marks[:count])
+
+
+def _cuts(hypothesis: Hypothesis) -> list[int]:
+    """Numbers of the tokens before which the text may be committed."""
+    return [i for i, mark in enumerate(hypothesis.marks) if mark.cut and i]
+
+
+def _shares(state: BeamState, cuts: list[int]) -> tuple[tuple[str, float], ...]:
+    """The posterior of each finished word of the best text, from when it was first seen finished.
+
+    Later it would say little: what disagrees is soon dropped, and then the rest is certain whatever it is.
+    """
+    known = dict(state.shares)
+    tokens = state.hypotheses[0].prose.tokens
+    heads = [tokens[: cut + 1] for cut in cuts]
+    if all(head in known for head in heads):
+        return tuple((head, known[head]) for head in heads)
+    scores = [math.log(each.blank + each.nonblank) + each.prose.weight for each in state.hypotheses]
+    masses = [math.exp(score - scores[0]) for score in scores]
+    total = sum(masses)
+    for head in heads:
+        if head not in known:
+            agreeing = (
+                mass for mass, each in zip(masses, state.hypotheses, strict=True) if each.prose.tokens.startswith(head)
+            )
+            known[head] = sum(agreeing) / total
+    return tuple((head, known[head]) for head in heads)
+
+
+def _common_length(texts: list[str]) -> int:
+    """How many characters all texts share at their beginning: as many as the first and the last in order do."""
+    low, high = min(texts), max(texts)
+    return next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+
+
+def _rescaled(state: BeamState) -> BeamState:
+    """The same with masses that cannot vanish in the next frame."""
+    largest = max(each.blank + each.nonblank for each in state.hypotheses)
+    if largest > SMALLEST_MASS:
+        return state
+    hypotheses = tuple(
+        each._replace(blank=each.blank / largest, nonblank=each.nonblank / largest) for each in state.hypotheses
+    )
+    return state._replace(hypotheses=hypotheses, log_scale=state.log_scale + math.log(largest))

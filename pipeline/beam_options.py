@@ -1,0 +1,19 @@
+"""The settings of the beam search."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BeamOptions:
+    """How wide the search is, how much it trusts language, and how long it may wait."""
+
+    width: int = 16  # texts kept after each frame
+    prune_nats: float = 12.0  # texts that fall behind the best by more are dropped
+    token_log_prob: float = -7.0  # tokens less likely than this in a frame are not tried (with a grammar: -14)
+    tokens_per_frame: int = 10  # nor more than the best so many (with a grammar: all)
+    blank_prob: float = 0.999  # a frame whose blank is likelier than this says nothing
+    commit_after_s: float = 2.5  # a finished word is committed at the latest so long after it was heard
+    lm_weight: float = 0.5  # how much a nat of the language model counts against one of the acoustic model
+    word_bonus: float = 3.0  # nats for each word, against the language model's liking for few words
+    unknown_word_penalty: float = 6.0  # nats for a word that the language model does not know, beyond its <unk> ...
+    unknown_letter_penalty: float = 0.5  # ... and for each of its letters
