@@ -1,18 +1,15 @@
 """Sound files in blocks: whatever libsndfile reads, of any length, without loading it whole."""
 
-import os
-import shutil
-import struct
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from .containers import breaks_off
 from .errors import (
     AudioFileNotFoundError,
     AudioFileUnreadableError,
@@ -22,6 +19,7 @@ from .errors import (
     NotAudioError,
     TruncatedAudioError,
 )
+from .mp3_pipe import looks_like_mp3, pipe_from_mp3
 from .samples import check_sample_rate, to_mono
 
 if TYPE_CHECKING:
@@ -31,7 +29,6 @@ FloatArray = npt.NDArray[np.float32]
 
 BLOCK_S = 0.1
 UNKNOWN_LENGTH = 2**62  # libsndfile gives the largest number there is
-OGG_PAGE_BYTES = 65_307  # at most
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ def read_blocks(path: str | Path, channel: int | None = None) -> Iterator[AudioB
                 break
             frames += len(block)
             yield AudioBlock(to_mono(block, channel, str(path)), rate_hz)
-        if lost or frames < file.frames < UNKNOWN_LENGTH or _breaks_off(path):
+        if lost or frames < file.frames < UNKNOWN_LENGTH or breaks_off(path):
             raise TruncatedAudioError(path, frames / rate_hz)
         if not frames:
             raise EmptyAudioError(path)
@@ -85,12 +82,13 @@ def _open(path: Path) -> "soundfile.SoundFile":
         raise AudioIsDirectoryError(path)
     try:
         with path.open("rb") as file:
-            if not file.read(1):
-                raise EmptyAudioError(path)
+            head = file.read(12)
     except FileNotFoundError:
         raise AudioFileNotFoundError(path) from None
     except OSError as error:
         raise AudioFileUnreadableError(path, error.strerror or type(error).__name__) from error
+    if not head:
+        raise EmptyAudioError(path)
 
     class ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
         """soundfile seeks after each read; that makes clicks in MP3, and reading slow."""
@@ -98,65 +96,10 @@ def _open(path: Path) -> "soundfile.SoundFile":
         def seekable(self) -> bool:
             return False
 
+    if looks_like_mp3(head):
+        with suppress(soundfile.LibsndfileError):
+            return ForwardFile(pipe_from_mp3(path))
     try:
-        file = ForwardFile(str(path))
-        if file.format == "MP3" and os.name == "posix":
-            file.close()
-            file = ForwardFile(_pipe_from_mp3(path))
-        return file
+        return ForwardFile(str(path))
     except (soundfile.LibsndfileError, TypeError):  # TypeError: a .raw file, which does not say its rate
         raise NotAudioError(path) from None
-
-
-def _pipe_from_mp3(path: Path) -> int:
-    """The reading end of a pipe through which a file comes, without the tags before the sound.
-
-    In a file, libsndfile stops at an estimate of the length if there is no exact one, which loses most of an MP3 of
-    variable bit rate that was cut or recorded from the radio. In a pipe it reads to the end.
-    """
-    read_end, write_end = os.pipe()
-
-    def feed() -> None:
-        with suppress(BrokenPipeError), os.fdopen(write_end, "wb") as pipe, path.open("rb") as file:
-            tag = file.read(10)
-            if tag[:3] == b"ID3":  # ID3v2: its length is four times seven bits
-                file.seek(10 + sum(byte << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True)))
-            else:
-                file.seek(0)
-            shutil.copyfileobj(file, pipe)
-
-    threading.Thread(target=feed, name=f"rillet reads {path.name}", daemon=True).start()
-    return read_end
-
-
-def _breaks_off(path: Path) -> bool:
-    """Whether a WAV, AIFF or Ogg file says that it should be longer; libsndfile quietly plays what is there."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        kind = file.read(12)
-        if kind[:4] in (b"RIFF", b"RIFX", b"FORM"):
-            return _chunk_breaks_off(file, size, order="<" if kind[:4] == b"RIFF" else ">")
-        return kind[:4] == b"OggS" and not _ends_with_last_page(file, size)
-
-
-def _chunk_breaks_off(file: BinaryIO, size: int, order: str) -> bool:
-    """Whether the chunk with the samples of a WAV or AIFF file reaches beyond its end."""
-    while len(header := file.read(8)) == 8:
-        name: bytes = header[:4]
-        length: int = struct.unpack(f"{order}I", header[4:])[0]
-        if name in (b"data", b"SSND"):
-            # programs that write to a pipe do not know the length and put the largest there is, or none
-            return length < 0x7FFF_0000 and file.tell() + length > size
-        file.seek(length + length % 2, os.SEEK_CUR)
-    return False
-
-
-def _ends_with_last_page(file: BinaryIO, size: int) -> bool:
-    """Whether an Ogg file ends with a complete page that has the flag "end of stream" (RFC 3533, section 6)."""
-    file.seek(max(0, size - 2 * OGG_PAGE_BYTES))
-    tail = file.read()
-    page = tail[max(tail.rfind(b"OggS"), 0) :]
-    if len(page) < 27 or not page[5] & 4:
-        return False
-    segments = page[26]
-    return len(page) >= 27 + segments + sum(page[27 : 27 + segments])

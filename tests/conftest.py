@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -46,7 +46,7 @@ def build_tone_model(path: Path, **metadata: str | None) -> Path:
     """Write the model; `metadata` replaces entries (`state_size="3"`) or leaves them out (`tokens=None`)."""
     time_s = np.arange(SAMPLES_PER_FRAME) / RATE_HZ
     phase = 2 * np.pi * np.outer(time_s, list(TONE_HZ.values()))
-    constants = {
+    constants: dict[str, npt.NDArray[np.generic]] = {
         "sines": (np.sin(phase) * 2 / SAMPLES_PER_FRAME).astype(np.float32),
         "cosines": (np.cos(phase) * 2 / SAMPLES_PER_FRAME).astype(np.float32),
         "frame_shape": np.array([0, -1, SAMPLES_PER_FRAME], np.int64),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-import soundfile
+import soundfile  # type: ignore[import-untyped]
 
 Speak = Callable[..., npt.NDArray[np.float32]]
 RILLET = [sys.executable, "-m", "rillet.pipeline.cli"]

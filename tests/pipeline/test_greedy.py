@@ -25,7 +25,8 @@ def frames(text: str, tokens: tuple[str, ...] = CHARACTERS, posterior: float = 0
 
 
 def decode(log_probs: FloatArray, cuts: list[int] | None = None, decoder: GreedyDecoder = DECODER) -> list[Word]:
-    state, words = decoder.start(), []
+    words: list[Word] = []
+    state = decoder.start()
     for piece in np.split(log_probs, sorted(cuts or [])):
         decoded, state = decoder.step(piece, state)
         words += decoded.committed

@@ -3,8 +3,9 @@
 import pickle
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-import soxr
+import soxr  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rillet.pipeline.resample import FloatArray, resampler_between
@@ -27,14 +28,15 @@ def noise(samples: int) -> FloatArray:
     return np.random.default_rng(samples).uniform(-1, 1, samples).astype(np.float32)
 
 
-def chord(rate_hz: int, at_rate_hz: int, seconds: float = 1.0) -> FloatArray:
+def chord(rate_hz: int, at_rate_hz: int, seconds: float = 1.0) -> npt.NDArray[np.float64]:
     """Forty sines up to 90 % of the lower Nyquist frequency of the two rates, sampled at the second."""
     time_s = np.arange(round(seconds * at_rate_hz)) / at_rate_hz
     highest_hz = 0.9 * min(rate_hz, TARGET_HZ) / 2
-    return sum(np.sin(2 * np.pi * hz * time_s + hz) for hz in np.linspace(50, highest_hz, 40)) / 60  # type: ignore[return-value]
+    tones = [np.sin(2 * np.pi * hz * time_s + hz) for hz in np.linspace(50, highest_hz, 40)]
+    return np.sum(tones, axis=0) / 60
 
 
-def decibels(error: FloatArray, signal: FloatArray) -> float:
+def decibels(error: npt.NDArray[np.float64], signal: npt.NDArray[np.float64]) -> float:
     """The error against the signal, away from the edges."""
     middle = slice(1_000, -1_000)
     return float(10 * np.log10(np.mean(error[middle] ** 2) / np.mean(signal[middle] ** 2)))
