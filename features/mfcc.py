@@ -31,17 +31,22 @@ class MfccConfig:
     log_floor: float = 1e-5  # mel energies are raised to this, so that digital silence has a logarithm
 
     @property
+    def frame_hops(self) -> int:
+        """Hops that a frame reads: those of its window, and of the one sample before it for the pre-emphasis."""
+        return -(-(self.window_samples + 1) // self.hop_samples)
+
+    @property
     def tail_samples(self) -> int:
-        """Samples of the past that the next frame needs: the window's overlap, and one for the pre-emphasis."""
-        return self.window_samples - self.hop_samples + 1
+        """Samples of the past that the next frame reads."""
+        return (self.frame_hops - 1) * self.hop_samples
 
 
 class Mfcc(nn.Module):
     """Samples to cepstra, whole or in pieces.
 
     Pre-emphasis, window and Fourier transform are linear, so that they are one matrix here; this keeps the
-    exported graph down to standard operators. Frame `i` of a stream ends with sample `(i + 1) * hop_samples`; before the first sample
-    there is silence.
+    exported graph down to standard operators. Frame `i` of a stream ends with sample `(i + 1) * hop_samples`;
+    before the first sample there is silence.
     """
 
     def __init__(self, config: MfccConfig) -> None:
@@ -69,7 +74,9 @@ class Mfcc(nn.Module):
         if tail is None:
             tail = samples.new_zeros(samples.shape[0], self.config.tail_samples)
         stream = torch.cat([tail, samples], dim=1)
-        frames = stream.unfold(1, self.config.window_samples + 1, self.config.hop_samples)
+        hops = stream.view(stream.shape[0], -1, self.config.hop_samples)
+        reach = self.config.frame_hops - 1
+        frames = torch.cat([hops[:, i : hops.shape[1] - reach + i] for i in range(reach + 1)], dim=2)
         real, imaginary = (frames @ self.fourier).chunk(2, dim=-1)
         mel = (real.square() + imaginary.square()) @ self.mel_filters
         return torch.log(mel.clamp(min=self.config.log_floor)), stream[:, -self.config.tail_samples :]
@@ -80,16 +87,16 @@ class Mfcc(nn.Module):
 
 
 def _fourier_matrix(config: MfccConfig) -> Tensor:
-    """float32 [1 + window_samples, 2 * (fft_samples / 2 + 1)]: samples to real parts, then imaginary parts."""
-    size = config.window_samples
+    """float32 [frame_hops * hop_samples, 2 * (fft_samples / 2 + 1)]: samples to real parts, then imaginary parts."""
+    size, first = config.window_samples, config.frame_hops * config.hop_samples - config.window_samples
     if config.window == "hann":
         window = torch.hann_window(size, periodic=True, dtype=torch.float64)
     else:
         window = torch.hann_window(size, periodic=False, dtype=torch.float64) ** 0.85
-    emphasise = torch.zeros(size + 1, size, dtype=torch.float64)  # column n: x[n] - pre_emphasis * x[n - 1]
+    emphasise = torch.zeros(first + size, size, dtype=torch.float64)  # column n: x[n] - pre_emphasis * x[n - 1]
     index = torch.arange(size)
-    emphasise[index + 1, index] = 1.0
-    emphasise[index, index] = -config.pre_emphasis
+    emphasise[first + index, index] = 1.0
+    emphasise[first + index - 1, index] = -config.pre_emphasis
     spectrum = torch.fft.rfft(torch.diag(window), n=config.fft_samples)
     return (emphasise @ torch.cat([spectrum.real, spectrum.imag], dim=1)).float()
 

@@ -1,0 +1,64 @@
+"""Export, then replay: the same audio through torch and through onnxruntime, in random pieces from a random state."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from ..models.network import AcousticNetwork
+
+FloatArray = NDArray[np.float32]
+TOLERANCE = 1e-4
+
+
+class ExportError(RuntimeError):
+    """The exported graph does not do what the network does; no file was written."""
+
+
+def open_session(model: Path | bytes) -> onnxruntime.InferenceSession:
+    """One thread, quiet."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    source = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def replay(
+    session: onnxruntime.InferenceSession, audio: FloatArray, state: FloatArray, sizes: list[int]
+) -> tuple[FloatArray, FloatArray]:
+    """Log-probabilities of audio [batch, samples] fed in pieces of the given sizes (samples), and the last state."""
+    rows, start = [], 0
+    for size in sizes:
+        log_probs, state = session.run(
+            ["log_probs", "next_state"], {"audio": audio[:, start : start + size], "state": state}
+        )
+        rows.append(log_probs)
+        start += size
+    return np.concatenate(rows, axis=1), state
+
+
+def verify(network: AcousticNetwork, session: onnxruntime.InferenceSession, seed: int = 0, trials: int = 5) -> float:
+    """The largest difference of log-probabilities or state between torch (whole) and onnxruntime (random pieces).
+
+    Raises:
+        ExportError: it is above `TOLERANCE`, or the shapes differ.
+    """
+    rng, unit = np.random.default_rng(seed), network.config.samples_per_frame
+    worst = 0.0
+    for _ in range(trials):
+        batch = int(rng.integers(1, 4))
+        sizes = [int(n) * unit for n in rng.integers(1, 30, size=8)]
+        audio = (0.2 * rng.standard_normal((batch, sum(sizes)))).astype(np.float32)
+        state = (0.5 * rng.standard_normal((batch, network.state_size))).astype(np.float32)
+        with torch.inference_mode():
+            expected = [x.numpy() for x in network(torch.from_numpy(audio), torch.from_numpy(state))]
+        for got, want in zip(replay(session, audio, state, sizes), expected, strict=True):
+            if got.shape != want.shape:
+                raise ExportError(f"onnxruntime gives {got.shape} where torch gives {want.shape}; nothing was written")
+            worst = max(worst, float(np.abs(got - want).max()))
+    if not worst <= TOLERANCE:
+        raise ExportError(f"onnxruntime is {worst:.2g} off torch, {TOLERANCE:g} is allowed; nothing was written")
+    return worst
