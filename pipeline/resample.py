@@ -20,8 +20,9 @@ FloatArray = npt.NDArray[np.float32]
 
 STOPBAND_DB = 100.0
 PASSBAND = 0.913  # of the lower Nyquist frequency; the stopband begins at 1
-BLOCK_SAMPLES = 640  # outputs per matrix product: 40 ms, or one period of an odd rate ratio where that is longer
-SLICE_SAMPLES = 40  # outputs that share one stretch of input in it; fewer waste less, more are faster
+BLOCK_SAMPLES = 640  # outputs at a time: 40 ms, or one period of an odd rate ratio where that is longer
+PERIOD_SAMPLES = 40  # outputs in a row of the matrix at least, where the ratio is a simple one
+LARGEST_PRODUCT = 250_000  # multiplications; a larger one OpenBLAS gives to several threads that wait for each other
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Resampler:
         blocks = max(0, (len(tail) - 2 * self.half) // block_in)
         out = np.empty((blocks, self.periods, self.period_out), np.float32)
         for index in range(blocks):
-            self._block(tail[index * block_in : (index + 1) * block_in + 2 * self.half], out[index])
+            self._block(tail[index * block_in :], out[index])
         tail = tail[blocks * block_in :].copy()
         samples_out = state.samples_out + blocks * block_out
         return out.ravel(), ResamplerState(tail, state.samples_in + len(samples), samples_out)
@@ -87,10 +88,11 @@ class Resampler:
         return round(samples * self.up / self.down)
 
     def _block(self, tail: FloatArray, out: FloatArray) -> None:
+        """Write [periods, period_out] outputs whose filters begin at the start of `tail`."""
         for part in self.slices:
-            width = part.inputs.stop - part.inputs.start
-            windows = np.lib.stride_tricks.sliding_window_view(tail[part.inputs.start :], width)
-            rows = windows[: (self.periods - 1) * self.period_in + 1 : self.period_in]
+            shape = (self.periods, len(part.filters))
+            strides = (4 * self.period_in, 4)  # the rows overlap
+            rows = np.ndarray(shape, np.float32, tail, 4 * part.inputs.start, strides)
             out[:, part.outputs] = np.ascontiguousarray(rows) @ part.filters
 
 
@@ -115,12 +117,15 @@ def resampler_between(rate_hz: int, target_hz: int) -> Resampler:
         ideal = 2 * cutoff_hz / rate_hz * np.sinc(2 * cutoff_hz * time_s)
         return (ideal * window / np.i0(beta)).astype(np.float32)
 
-    repeats = -(-SLICE_SAMPLES // up)
+    repeats = -(-PERIOD_SAMPLES // up)
     period_in, period_out = down * repeats, up * repeats
-    edges = np.linspace(0, period_out, max(1, period_out // SLICE_SAMPLES) + 1).astype(int).tolist()
+    periods = max(1, BLOCK_SAMPLES // period_out)
+    parts = 1
+    while periods * (period_in / parts + 2 * half) * period_out / parts > LARGEST_PRODUCT:
+        parts += 1
     slices = []
-    for first, last in pairwise(edges):
+    for first, last in pairwise(np.linspace(0, period_out, parts + 1).astype(int).tolist()):
         # output m stands at input m * down / up; the tail begins `half` inputs before the block
         inputs = slice(first * down // up, -(-(last - 1) * down // up) + 2 * half)
         slices.append(_Slice(slice(first, last), inputs, filters(slice(first, last), inputs)))
-    return Resampler(up, down, half, period_in, period_out, max(1, BLOCK_SAMPLES // period_out), tuple(slices))
+    return Resampler(up, down, half, period_in, period_out, periods, tuple(slices))

@@ -33,7 +33,7 @@ def chord(rate_hz: int, at_rate_hz: int, seconds: float = 1.0) -> npt.NDArray[np
     time_s = np.arange(round(seconds * at_rate_hz)) / at_rate_hz
     highest_hz = 0.9 * min(rate_hz, TARGET_HZ) / 2
     tones = [np.sin(2 * np.pi * hz * time_s + hz) for hz in np.linspace(50, highest_hz, 40)]
-    return np.sum(tones, axis=0) / 60
+    return np.asarray(np.sum(tones, axis=0) / 60)
 
 
 def decibels(error: npt.NDArray[np.float64], signal: npt.NDArray[np.float64]) -> float:
