@@ -6,11 +6,12 @@ Read in this order: events, decoder, greedy, model_file, resample, samples, stre
 from .decoder import Decoded, Decoder
 from .errors import AudioError, ModelError, RilletError
 from .events import Event, Final, Partial, Transcript, Word
-from .model_file import AcousticModel, ModelInfo
+from .model_file import SHIPPED_SAMPLE, AcousticModel, ModelInfo
 from .recogniser import Recognizer
 from .stream import Stream
 
 __all__ = [
+    "SHIPPED_SAMPLE",
     "AcousticModel",
     "AudioError",
     "Decoded",

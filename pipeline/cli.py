@@ -11,6 +11,7 @@ import typer
 
 from .errors import MissingExtraError, RilletError
 from .events import Event, Final
+from .model_file import SHIPPED_SAMPLE
 
 BAD_INPUT = 2  # exit code: something that was handed in could not be used
 INTERRUPTED = 130  # as shells report Ctrl-C
@@ -44,6 +45,7 @@ def rillet(
 
     \b
     Examples:
+      rillet transcribe --sample
       rillet transcribe talk.wav
       rillet transcribe *.flac > notes.txt
       rillet transcribe interview.wav --channel 2
@@ -52,7 +54,12 @@ def rillet(
 
 @app.command()
 def transcribe(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="WAV, FLAC, MP3, Ogg Vorbis or Opus.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", help="WAV, FLAC, MP3, Ogg Vorbis or Opus.")
+    ] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Transcribe the recording that comes with rillet, a synthetic voice.")
+    ] = False,
     model: Annotated[
         Path | None, typer.Option(metavar="PATH", help="A model file; by default the English one that is included.")
     ] = None,
@@ -67,10 +74,14 @@ def transcribe(
 
     \b
     Examples:
+      rillet transcribe --sample
       rillet transcribe talk.wav
       rillet transcribe *.flac > notes.txt
       rillet transcribe interview.wav --channel 2
     """
+    files = [*(files or []), *([SHIPPED_SAMPLE] if sample else [])]
+    if not files:
+        raise typer.BadParameter("name at least one sound file, or say --sample.", param_hint="FILE")
     from .recogniser import Recognizer
 
     recogniser = Recognizer.load(model)

@@ -25,6 +25,7 @@ T = TypeVar("T")
 FORMAT_VERSION = "1"
 PREFIX = "rillet."
 SHIPPED_MODEL = Path(__file__).parent.parent / "models" / "pretrained" / "en.onnx"
+SHIPPED_SAMPLE = SHIPPED_MODEL.with_name("sample.flac")  # a synthetic voice, 9 s: something to try a model with
 
 
 @dataclass(frozen=True)
