@@ -123,7 +123,7 @@ def train(
     ] = None,
 ) -> None:
     """Train an acoustic model. Needs: pip install 'rillet[train]'."""
-    _training_room("train", "models.train").train(config, init=init)
+    _run_from("models.train", "train", config, init=init)
 
 
 @app.command()
@@ -132,7 +132,7 @@ def evaluate(
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="JSONL with audio files and their text.")],
 ) -> None:
     """Measure word and character error rates. Needs: pip install 'rillet[train]'."""
-    _training_room("evaluate", "models.evaluate").main(model, manifest)
+    _run_from("models.evaluate", "main", model, manifest)
 
 
 @app.command()
@@ -142,20 +142,20 @@ def export(
     int8: Annotated[bool, typer.Option("--int8", help="8-bit weights: a quarter of the size.")] = False,
 ) -> None:
     """Turn a checkpoint into a model file. Needs: pip install 'rillet[train]'."""
-    _training_room("export", "export.onnx").main(checkpoint, output, int8=int8)
+    _run_from("export.onnx", "main", checkpoint, output, int8=int8)
 
 
-def _training_room(command: str, module: str) -> Any:
-    """Import a module of a room that needs the extra `train`; by name, so that nothing here depends on it otherwise."""
+def _run_from(module: str, function: str, *arguments: Any, **options: Any) -> None:
+    """Call a function of a room that needs the extra `train`; by name, so that nothing here depends on it otherwise."""
     from importlib import import_module
 
     try:
-        return import_module(f"rillet.{module}")
+        getattr(import_module(f"rillet.{module}"), function)(*arguments, **options)
     except ModuleNotFoundError as error:
         missing = (error.name or "").split(".")[0]
         if missing in ("", "rillet"):
             raise  # no package to install: a bug of ours
-        raise MissingExtraError(command, "train", missing) from error
+        raise MissingExtraError("train", missing) from error
 
 
 @contextmanager

@@ -137,7 +137,5 @@ class StreamFinishedError(RilletError, RuntimeError):
 
 
 class MissingExtraError(RilletError, ImportError):
-    def __init__(self, command: str, extra: str, module: str) -> None:
-        super().__init__(
-            f"`rillet {command}` needs {module}, which is not installed; install it with: pip install 'rillet[{extra}]'"
-        )
+    def __init__(self, extra: str, module: str) -> None:
+        super().__init__(f"this needs {module}, which is not installed; install it with: pip install 'rillet[{extra}]'")
