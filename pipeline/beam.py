@@ -1,11 +1,11 @@
 """CTC prefix beam search: the texts that explain the sound best, each summed over all its alignments.
 
-Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using bi-directional recurrent DNNs": for
-every prefix two masses are kept, of the alignments that end in blank and of those that end in its last token. Masses are
-plain probabilities, rescaled before they vanish; language enters when prefixes are compared.
+Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using bi-directional recurrent DNNs":
+for every prefix two masses are kept, of the alignments that end in blank and of those that end in its last token. They
+are plain probabilities, rescaled before they vanish; language enters when prefixes are compared.
 
-A prefix is a string with one character per token, reaching back to the last commit: strings are quick to extend, hash and
-compare, and a state made of them can be written down.
+A prefix is a string with one character per token, reaching back to the last commit: strings are quick to extend, hash
+and compare, and a state made of them can be written down.
 """
 
 from __future__ import annotations
@@ -86,10 +86,7 @@ class BeamDecoder:
         """Read frames (see `Decoder.step`); log_probs are float32 [frames, tokens]."""
         committed: list[Word] = []
         for blank, tokens in self._likely_tokens(log_probs):
-            if tokens:
-                state = self._hear(state, blank, tokens)
-            else:
-                state = self._hear_nothing(state, blank)
+            state = self._hear(state, blank, tokens) if tokens else self._hear_nothing(state, blank)
             if state.frame % COMMIT_EVERY_FRAMES == 0:
                 words, state = self._commit(state)
                 committed += words
