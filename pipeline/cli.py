@@ -122,17 +122,36 @@ def train(
         Path | None, typer.Option(metavar="CHECKPOINT", help="Begin with the weights of this checkpoint.")
     ] = None,
 ) -> None:
-    """Train an acoustic model. Needs: pip install 'rillet[train]'."""
-    _run_from("models.train", "train", config, init=init)
+    """Train an acoustic model, or go on with a training that was broken off. Needs: pip install 'rillet[train]'.
+
+    \b
+    Examples:
+      rillet train english.toml
+      rillet train mine.toml --init english/best.safetensors
+      torchrun --nproc-per-node 4 -m rillet.pipeline.cli train english.toml
+    """
+    with _quiet_endings():
+        _run_from("models.train", "train", config, init=init)
 
 
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A checkpoint or an exported .onnx file.")],
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="JSONL with audio files and their text.")],
+    worst: Annotated[int, typer.Option(min=0, metavar="N", help="Show so many of the worst utterances.")] = 5,
 ) -> None:
-    """Measure word and character error rates. Needs: pip install 'rillet[train]'."""
-    _run_from("models.evaluate", "main", model, manifest)
+    """Measure word and character error rates. Needs: pip install 'rillet[train]'.
+
+    A JSONL line is {"audio": path, "text": words}. A LibriSpeech folder, a Common Voice .tsv, an LJSpeech metadata.csv
+    and a Kaldi data folder are understood as well.
+
+    \b
+    Examples:
+      rillet evaluate en.onnx test.jsonl
+      rillet evaluate run/best.safetensors LibriSpeech/test-clean --worst 20
+    """
+    with _quiet_endings():
+        _run_from("models.evaluate", "main", model, manifest, worst=worst)
 
 
 @app.command()
@@ -140,9 +159,21 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="What `rillet train` wrote.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The .onnx file to write.")],
     int8: Annotated[bool, typer.Option("--int8", help="8-bit weights: a quarter of the size.")] = False,
+    describe: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="Its name, language, licence, training_data and error_rates, for the file."),
+    ] = None,
 ) -> None:
-    """Turn a checkpoint into a model file. Needs: pip install 'rillet[train]'."""
-    _run_from("export.onnx", "main", checkpoint, output, int8=int8)
+    """Turn a checkpoint into a model file. Needs: pip install 'rillet[train]'.
+
+    The file is written only if it gives in onnxruntime what the checkpoint gives in torch.
+
+    \b
+    Examples:
+      rillet export run/best.safetensors -o en.onnx
+      rillet export run/best.safetensors -o en.onnx --int8 --describe en.json
+    """
+    _run_from("export.onnx", "main", checkpoint, output, int8=int8, describe=describe)
 
 
 def _run_from(module: str, function: str, *arguments: Any, **options: Any) -> None:
