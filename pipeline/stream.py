@@ -14,9 +14,7 @@ from .errors import SampleRateChangedError, StreamFinishedError
 from .events import Event, Final, Partial, Reason, Word, spell
 from .model_file import AcousticModel
 from .resample import ResamplerState, resampler_between
-from .samples import check_sample_rate, to_mono
-
-FloatArray = npt.NDArray[np.float32]
+from .samples import FloatArray, check_sample_rate, to_mono
 
 
 @dataclass
