@@ -64,7 +64,7 @@ def test_other_words_become_unk() -> None:
     assert recognised(decoder, simulate("turn on the light", 1)[0]) == ["turn", "on", "the", "light"]
     assert recognised(decoder, simulate("wonderful stop", 2)[0]) == ["[unk]", "stop"]
     said = recognised(decoder, simulate("turn on wonderful things", 3, Noise(spread=0.8))[0])
-    assert said == ["[unk]"] * 4
+    assert set(said) == {"[unk]"}
 
 
 def test_an_unfinished_phrase_does_not_come_out() -> None:
