@@ -131,6 +131,11 @@ class DamagedModelError(ModelError, ValueError):
 # ---- Use ------------------------------------------------------------------------------------------------------------
 
 
+class OutputFormatError(RilletError, ValueError):
+    def __init__(self, path: PathLike, endings: list[str]) -> None:
+        super().__init__(f"{path}: the ending says which format to write; use one of: {', '.join(endings)}.")
+
+
 class StreamFinishedError(RilletError, RuntimeError):
     def __init__(self) -> None:
         super().__init__("this stream is finished; start a new one with Recognizer.stream().")
