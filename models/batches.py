@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -16,13 +17,25 @@ Place = tuple[int, Clip]  # which pack, which clip
 
 @dataclass(frozen=True)
 class BatchConfig:
-    """How clips become batches."""
+    """How clips become batches.
 
-    batch_s: float = 320.0  # seconds of audio in a batch, padding included
+    Raises:
+        ValueError: a length that is not positive, or a range that runs backwards.
+    """
+
+    batch_s: float = 320.0  # seconds of audio in a batch, padding included, as long as the speed is not changed
     longest_s: float = 20.0  # longer clips are left out
     join_below_s: float = 3.0  # shorter clips are joined with others, as words are in speech ...
     joined_s: tuple[float, float] = (1.0, 10.0)  # ... to about this length
     gap_s: tuple[float, float] = (0.0, 0.5)  # silence between joined clips
+
+    def __post_init__(self) -> None:
+        if not (self.batch_s > 0 and self.longest_s > 0):
+            raise ValueError("batch_s and longest_s must be positive")
+        for name in ("joined_s", "gap_s"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high:
+                raise ValueError(f"{name} must be [shortest, longest], neither negative")
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class Batch:
 
 
 class EpochBatches(Dataset[Batch]):
-    """The batches of one epoch; item `i` always draws the same augmentation.
+    """The batches of one epoch; item `i` always draws the same augmentation, in whatever process.
 
     Args:
         packs: the audio.
@@ -45,7 +58,8 @@ class EpochBatches(Dataset[Batch]):
         config: sizes.
         augment: None for clean speech.
         samples_per_frame, look_ahead_frames, space: of the network; `space` is the token between joined clips.
-        seed, epoch: what the draws depend on.
+        seed, epoch: what the draws depend on, neither negative.
+        sample_rate_hz: of the packs.
     """
 
     def __init__(
@@ -110,7 +124,9 @@ class EpochBatches(Dataset[Batch]):
         return chains + ([open_chain] if open_chain else [])
 
     def _samples(self, chain: list[Place]) -> int:
-        return sum(clip.samples for _, clip in chain)
+        """The length of a chain, its gaps taken to be of middle size."""
+        gap_samples = round(sum(self.config.gap_s) / 2 * self.sample_rate_hz)
+        return sum(clip.samples for _, clip in chain) + (len(chain) - 1) * gap_samples
 
     def _group(self, chains: list[list[Place]]) -> list[list[list[Place]]]:
         """Chains of about the same length, as many as fill a batch."""
@@ -124,21 +140,24 @@ class EpochBatches(Dataset[Batch]):
             group.append(chain)
         return batches + ([group] if group else [])
 
-    def _utterance(self, chain: list[Place], rng: np.random.Generator) -> tuple[np.ndarray, list[int]]:
+    def _utterance(self, chain: list[Place], rng: np.random.Generator) -> tuple[NDArray[np.float32], list[int]]:
         """Samples and tokens of a chain, augmented."""
-        pieces, tokens = [], []
+        pieces: list[NDArray[np.float32]] = []
+        tokens: list[int] = []
         for pack, clip in chain:
             if pieces:
                 pieces.append(np.zeros(int(rng.uniform(*self.config.gap_s) * self.sample_rate_hz), np.float32))
                 tokens += [self.space] if tokens and clip.tokens else []
-            audio = self.packs[pack].audio[clip.start : clip.start + clip.samples]
-            pieces.append(audio.astype(np.float32) / 32_768)
+            pieces.append(self.packs[pack].samples(clip))
             tokens += clip.tokens
+        needed = frames_needed(tokens) * self.samples_per_frame
+        if len(chain) > 1:  # each clip is long enough for CTC; the spaces between them may want a little more
+            missing = needed - sum(map(len, pieces))
+            pieces.append(np.zeros(max(0, missing), np.float32))
         samples = np.concatenate(pieces)
         if self.augment is None:
             return samples, tokens
         if rng.random() < self.augment.config.noise_only_chance:
             return self.augment.noise_only(len(samples), rng), []
         changed = self.augment(samples, rng)
-        short = len(changed) < frames_needed(tokens) * self.samples_per_frame
-        return (samples if short else changed), tokens  # sped up too far for CTC to write: taken as it was
+        return (changed if len(changed) >= needed else samples), tokens  # sped up too far for CTC: taken as it was
