@@ -131,9 +131,19 @@ class DamagedModelError(ModelError, ValueError):
 # ---- Use ------------------------------------------------------------------------------------------------------------
 
 
+class EndpointRulesError(RilletError, ValueError):
+    def __init__(self, name: str, value_s: float) -> None:
+        super().__init__(f"{name} is {value_s:g} and must be above 0 seconds; for no rule at all pass endpoints=None.")
+
+
 class OutputFormatError(RilletError, ValueError):
     def __init__(self, path: PathLike, endings: list[str]) -> None:
         super().__init__(f"{path}: the ending says which format to write; use one of: {', '.join(endings)}.")
+
+
+class OutputUnwritableError(RilletError, OSError):
+    def __init__(self, path: PathLike, reason: str) -> None:
+        super().__init__(f"{path}: this cannot be written ({reason}); name a place that exists and can be written to.")
 
 
 class StreamFinishedError(RilletError, RuntimeError):

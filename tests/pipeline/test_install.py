@@ -95,7 +95,7 @@ recognizer = Recognizer.load(sys.argv[1])
 words = 0
 for event in recognizer.events(sys.argv[2]):
     if isinstance(event, Final):
-        words = len(event.words)
+        words += len(event.words)
 print(words, *re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()))
 """
     if not Path("/proc/self/status").exists():
