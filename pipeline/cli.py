@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .cli_lm import app as lm_app
 from .errors import MissingExtraError, RilletError
 from .events import Event, Final
 from .model_file import SHIPPED_SAMPLE
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(lm_app, name="lm")
 
 
 def _print_version(wanted: bool) -> None:

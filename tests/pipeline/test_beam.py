@@ -16,7 +16,7 @@ from rillet.pipeline.events import Word
 from rillet.pipeline.grammar import Grammar
 from rillet.pipeline.hotwords import Hotword, Hotwords
 from rillet.pipeline.lm import LanguageModel
-from simulated_ctc import FRAME_S, TOKENS, simulate
+from simulated_ctc import FRAME_S, TOKENS, Noise, simulate
 
 FloatArray = npt.NDArray[np.float32]
 EVERYTHING = BeamOptions(
@@ -156,7 +156,7 @@ def test_words_are_committed_while_the_stream_goes_on(open_decoder: BeamDecoder)
 
 
 def test_times_are_those_of_the_letters(open_decoder: BeamDecoder) -> None:
-    log_probs, times = simulate("the cat sat on the mat", seed=3)
+    log_probs, times = simulate("the cat sat on the mat", 3, Noise(spread=0.8))
     words, _ = decode(open_decoder, log_probs)
     assert text(words) == "the cat sat on the mat"
     for word, (first, last) in zip(words, times, strict=True):
