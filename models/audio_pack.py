@@ -18,6 +18,9 @@ from .manifest import ManifestError, Utterance, read_manifest
 from .tokens import Tokens, frames_needed
 
 
+MISSING = "is missing"
+
+
 @dataclass(frozen=True)
 class Clip:
     """One utterance of a pack."""
@@ -76,7 +79,7 @@ def open_pack(
     utterances = read_manifest(manifest)
     key = hashlib.sha256(repr((sample_rate_hz, utterances)).encode()).hexdigest()[:16]
     data, index = cache / f"{manifest.stem}-{key}.i16", cache / f"{manifest.stem}-{key}.json"
-    if not index.exists():
+    if not index.exists() or _found_meanwhile(utterances, index):
         progress(f"decoding {manifest}: {len(utterances)} utterances")
         try:
             cache.mkdir(parents=True, exist_ok=True)
@@ -104,6 +107,12 @@ def open_pack(
     return AudioPack(audio, clips, refused, sample_rate_hz)
 
 
+def _found_meanwhile(utterances: list[Utterance], index: Path) -> bool:
+    """Whether files that were missing when the index was written are there now."""
+    rows = zip(utterances, json.loads(index.read_text()), strict=True)
+    return any(problem == MISSING and utterance.audio.exists() for utterance, (_, _, problem) in rows)
+
+
 def _decode(utterances: list[Utterance], data: Path, index: Path, sample_rate_hz: int) -> None:
     """Write all samples to `data`, and to `index` a row for each utterance: first sample, samples, problem or ""."""
     rows: list[tuple[int, int, str]] = []
@@ -126,7 +135,9 @@ def _read(utterance: Utterance, sample_rate_hz: int) -> tuple[NDArray[np.int16],
     try:
         samples = load_samples(utterance, sample_rate_hz)
     except FileNotFoundError:
-        return nothing, "is missing"
+        return nothing, MISSING
+    except (ImportError, MemoryError):  # no fault of the file, and nothing to remember
+        raise
     except Exception as error:  # whatever a decoder raises on a broken file, the others are still of use
         return nothing, f"cannot be read ({' '.join(f'{type(error).__name__}: {error}'.split())})"
     if not len(samples):

@@ -92,6 +92,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
 
     # Network: from the last checkpoint, from another's weights, or from nothing but the data's mean and variance.
     last, best = config.run / "last.safetensors", config.run / "best.safetensors"
+    torch.manual_seed(config.seed)
     network = AcousticNetwork(config.network)
     checkpoint = load_checkpoint(last) if last.exists() else load_checkpoint(init) if init else None
     if checkpoint is None:

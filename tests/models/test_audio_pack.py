@@ -103,6 +103,14 @@ def test_a_pack_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert sorted(p.suffix for p in (tmp_path / "cache").iterdir()) == [".i16", ".json"]
 
 
+def test_a_file_that_was_missing_is_read_when_it_is_there(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path, ("a.wav", "one"), ("b.wav", "two"))
+    soundfile.write(tmp_path / "a.wav", noise(RATE_HZ), RATE_HZ)
+    assert open_set(manifest).refused == ["b.wav: is missing"]
+    soundfile.write(tmp_path / "b.wav", noise(RATE_HZ), RATE_HZ)
+    assert len(open_set(manifest).clips) == 2
+
+
 def test_another_text_is_another_pack(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise(RATE_HZ), RATE_HZ)
     open_set(write_manifest(tmp_path, ("a.wav", "one")))
