@@ -49,6 +49,8 @@ class TrainConfig:
     weight_decay: float = 0.01
     clip_norm: float = 2.0
     average: float = 0.999  # decay of the running mean of the weights, which is what is validated and kept
+    phone_loss: float = 0.0  # weight of a second CTC loss, on English phones, in a middle layer
+    phone_layer: int = 2  # which LSTM layer, from 1
     carry_state_chance: float = 0.3  # utterances that begin in the state in which another ended, as in a long stream
     precision: Literal["float32", "bfloat16"] = "float32"
     validate_every_steps: int = 500

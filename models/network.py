@@ -4,8 +4,8 @@
             -> LSTM layers, each with layer normalisation before it and a residual around it -> CTC head
 
 Everything is causal. Look-ahead is a delay of the output: the network is trained and flushed with `look_ahead_frames`
-of silence after the speech, and what it says about a moment comes out that much later. So a stream and a whole recording
-give the same answer, and the only state is the past.
+of silence after the speech, and what it says about a moment comes out that much later. So a stream and a whole
+recording give the same answer, and the only state is the past.
 """
 
 from dataclasses import dataclass, field
@@ -50,15 +50,18 @@ class CausalConvolution(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
         super().__init__()
-        self.inputs, self.context_frames = inputs, kernel - stride
-        self.convolution = nn.Conv1d(inputs, outputs, kernel, stride)
+        self.inputs, self.kernel, self.stride, self.context_frames = inputs, kernel, stride, kernel - stride
+        self.linear = nn.Linear(
+            kernel * inputs, outputs
+        )  # on the frames side by side, which int8 can do and nn.Conv1d not
         self.norm = nn.LayerNorm(outputs)
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """[batch, frames, inputs] and the last context_frames of the past, to [batch, frames / stride, outputs]."""
         x = torch.cat([context, x], dim=1)
-        y = self.convolution(x.transpose(1, 2)).transpose(1, 2)
-        return F.silu(self.norm(y)), x[:, x.shape[1] - self.context_frames :]
+        last = x.shape[1] - self.kernel + 1
+        beside = torch.cat([x[:, i : last + i : self.stride] for i in range(self.kernel)], dim=2)
+        return F.silu(self.norm(self.linear(beside))), x[:, x.shape[1] - self.context_frames :]
 
 
 class ResidualLstm(nn.Module):
@@ -119,17 +122,30 @@ class AcousticNetwork(nn.Module):
         """
         pieces = state.split(self.state_sizes, dim=1)
         log_mel, tail = self.mfcc.log_mel(audio, pieces[0])
-        log_probs, carried = self.from_log_mel(log_mel, list(pieces[1:]))
-        return log_probs, torch.cat([tail, *carried], dim=1)
+        layers, carried = self.encode(log_mel, list(pieces[1:]))
+        return self.log_probs(layers[-1]), torch.cat([tail, *carried], dim=1)
 
-    def from_log_mel(self, log_mel: Tensor, pieces: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """The network behind the MFCC's logarithm, where training puts its masks; `pieces`: the state without the tail."""
+    def encode(self, log_mel: Tensor, pieces: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """The network behind the MFCC's logarithm, where training puts its masks.
+
+        Args:
+            log_mel: float32 [batch, frames * 4, mels] (with strides of 2 and 2).
+            pieces: the state, in parts, without the samples' tail.
+
+        Returns:
+            What each LSTM layer says, [batch, frames, lstm_size], and the next state's parts.
+        """
         x = (self.mfcc.cepstra(log_mel) - self.mean) / self.deviation
-        batch, carried = x.shape[0], []
+        batch, layers, carried = x.shape[0], list[Tensor](), list[Tensor]()
         for convolution, context in zip(self.convolutions, pieces, strict=False):
             x, context = convolution(x, context.view(batch, convolution.context_frames, convolution.inputs))
             carried.append(context.reshape(batch, -1).float())
         for lstm, memory in zip(self.lstms, pieces[len(self.convolutions) :], strict=True):
             x, memory = lstm(x, memory)
+            layers.append(x)
             carried.append(memory.float())
-        return F.log_softmax(self.head(self.norm(x)).float(), dim=-1), carried
+        return layers, carried
+
+    def log_probs(self, x: Tensor) -> Tensor:
+        """The last layer's output to natural log-probabilities float32 [batch, frames, tokens]."""
+        return F.log_softmax(self.head(self.norm(x)).float(), dim=-1)
