@@ -25,7 +25,10 @@ def phones_of(text: str) -> list[int] | None:
     """CTC targets 1..39 of a text's sounds, or None where a word of it is not in the dictionary."""
     dictionary, phones = _dictionary(), list[int]()
     for word in text.split():
-        if word not in dictionary:
+        if word in dictionary:
+            phones += dictionary[word]
+        elif word.endswith("'s") and word[:-2] in dictionary:
+            phones += [*dictionary[word[:-2]], 1 + PHONES.index("Z")]
+        else:
             return None
-        phones += dictionary[word]
     return phones

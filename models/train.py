@@ -124,9 +124,9 @@ def train(config_path: Path, init: Path | None = None) -> Path:
             log_probs, phones, next_state = forward(batch.audio.to(device), state)
         loss = _ctc(log_probs[:, look_ahead:], batch.targets, batch.frames, batch.target_lengths)
         if phones is not None:
-            loss = loss + config.phone_loss * _ctc(
-                phones[:, look_ahead:], batch.phones, batch.frames, batch.phone_lengths
-            )
+            said = batch.phone_lengths > 0  # a row whose pronunciation is not known is no silence
+            second = _ctc(phones[said, look_ahead:], batch.phones, batch.frames[said], batch.phone_lengths[said])
+            loss = loss + config.phone_loss * second
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(trainable.parameters(), config.clip_norm)
