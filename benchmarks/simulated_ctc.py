@@ -1,8 +1,8 @@
 """What a mediocre acoustic model would say: random CTC log-probabilities for a given sentence.
 
-For tuning and testing decoders without a model or a recording. Letters come as narrow peaks at about 15 a second, compete
-with letters that sound alike and with blank, sometimes lose, and lie in noise: greedy decoding has 15 to 30 % of the
-characters wrong.
+For tuning and testing decoders without a model or a recording. Letters come as narrow peaks at about 15 a second,
+compete with letters that sound alike and with blank, sometimes lose, and lie in noise: greedy decoding has 15 to 30 %
+of the characters wrong.
 """
 
 from __future__ import annotations

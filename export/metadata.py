@@ -2,7 +2,7 @@
 
 import base64
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,16 @@ STEP_FRAMES = 4  # 160 ms: shorter steps waste time on overhead, longer ones mak
 
 
 @dataclass(frozen=True)
+class ErrorRate:
+    """How well a model did on a test set."""
+
+    set: str
+    wer: float  # word and character error rate, 1.0 is 100 %
+    cer: float
+    how: str  # precision, decoder, streaming or whole
+
+
+@dataclass(frozen=True)
 class Description:
     """The part of the metadata that people write; `rillet export --describe FILE.json` reads it."""
 
@@ -21,13 +31,21 @@ class Description:
     language: str = "en"
     licence: str = "not stated"
     training_data: str = "not stated"
-    error_rates: tuple[dict[str, str | float], ...] = field(default=())  # each {"set", "wer", "cer", "how"}
+    error_rates: tuple[ErrorRate, ...] = ()  # measured with the exported file
 
 
 def metadata(
     config: NetworkConfig, state_size: int, precision: str, description: Description, golden: str
 ) -> dict[str, str]:
-    """All entries of a model file; numbers as decimal text, structures as JSON."""
+    """All entries of a model file's `metadata_props`; numbers as decimal text, structures as JSON.
+
+    Args:
+        config: of the network.
+        state_size: length of a row of state.
+        precision: "float32" or "int8".
+        description: what people say about it.
+        golden: what `golden_entry` made.
+    """
     entries = {
         "format_version": FORMAT_VERSION,
         "sample_rate_hz": str(config.mfcc.sample_rate_hz),
@@ -43,14 +61,18 @@ def metadata(
         "language": description.language,
         "licence": description.licence,
         "training_data": description.training_data,
-        "error_rates": json.dumps(description.error_rates),
+        "error_rates": json.dumps([asdict(rate) for rate in description.error_rates]),
         "golden": golden,
     }
     return {f"rillet.{name}": value for name, value in entries.items()}
 
 
 def golden_audio(config: NetworkConfig, steps: int = 4) -> NDArray[np.int16]:
-    """int16 [steps * step samples]: a chirp with overtones in a little noise, which excites all of the network."""
+    """A chirp with overtones in a little noise, which excites all of the network.
+
+    Returns:
+        int16 [steps * STEP_FRAMES * samples_per_frame].
+    """
     size = steps * STEP_FRAMES * config.samples_per_frame
     time_s = np.arange(size) / config.mfcc.sample_rate_hz
     phase = 2 * np.pi * (120 * time_s + 200 * time_s**2)
@@ -60,7 +82,13 @@ def golden_audio(config: NetworkConfig, steps: int = 4) -> NDArray[np.int16]:
 
 
 def golden_entry(audio: NDArray[np.int16], log_probs: NDArray[np.float32], tolerance: float) -> str:
-    """The golden vector as JSON: little-endian arrays in base64."""
+    """The golden vector as JSON: little-endian arrays in base64.
+
+    Args:
+        audio: [samples], fed from a state of zeros in steps of STEP_FRAMES.
+        log_probs: [frames, tokens], what the file must give.
+        tolerance: largest absolute difference that is still right.
+    """
     return json.dumps(
         {
             "audio_int16": base64.b64encode(audio.astype("<i2").tobytes()).decode(),

@@ -6,18 +6,23 @@ import logging
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime  # type: ignore[import-untyped]
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
+from numpy.typing import NDArray
+from onnxruntime.quantization import QuantType, quantize_dynamic  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 
 from ..models.checkpoint import load_checkpoint
 from ..models.network import AcousticNetwork
 from .metadata import STEP_FRAMES, Description, golden_audio, golden_entry, metadata
-from .verify import ExportError, open_session, replay, verify
+from .verify import ExportError, open_session, probability_moved, replay, verify
 
 OPSET = 17  # onnxruntime 1.17 and everything later runs it
 
@@ -32,49 +37,88 @@ def main(checkpoint: Path, output: Path, *, int8: bool = False, describe: Path |
         describe: JSON with fields of `Description`.
 
     Raises:
-        CheckpointError, ExportError: nothing was written.
+        CheckpointError, ExportError: in a sentence; nothing was written.
     """
     try:
-        text = json.loads(describe.read_text()) if describe else {}
+        text = json.loads(describe.read_text(encoding="utf-8")) if describe else {}
         description = TypeAdapter(Description).validate_python(text, extra="forbid")
     except (OSError, ValueError, ValidationError) as error:
-        raise ExportError(f"{describe} is not a description: {str(error).splitlines()[0]}") from error
+        raise ExportError(f"{describe} is not a description: {_first_problem(error)}") from error
+    if not output.parent.is_dir():
+        raise ExportError(f"there is no folder {output.parent} to write to; make it first")
     network = load_checkpoint(checkpoint).load_network()
-    model, difference = export(network, description, int8=int8)
-    partial = output.with_suffix(".partial")
-    partial.write_bytes(model)
-    os.replace(partial, output)
-    before = " before quantisation" if int8 else ""
-    print(f"{output}: {len(model) / 1e6:.2f} MB, agrees with torch to {difference:.1g}{before}")
+    exported = export(network, description, int8=int8)
+    partial = output.with_name(f"{output.name}.partial")
+    try:
+        partial.write_bytes(exported.model)
+        os.replace(partial, output)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ExportError(f"{output} cannot be written: {error.strerror}") from error
+    line = f"{output}: {len(exported.model) / 1e6:.2f} MB, onnxruntime agrees with torch to {exported.difference:.1g}"
+    print(line + (f"; int8 moves {exported.moved:.1%} of the probability to other tokens" if int8 else ""))
 
 
-def export(network: AcousticNetwork, description: Description, *, int8: bool = False) -> tuple[bytes, float]:
-    """The model file's bytes, and the largest difference from torch that the replay found (of the float graph).
+@dataclass(frozen=True)
+class Exported:
+    """A model file, and how it was checked."""
+
+    model: bytes
+    difference: float  # largest, of log-probabilities and state, between torch and the float graph
+    moved: float  # share of the probability that int8 puts on other tokens, see `probability_moved`; 0 for float
+
+
+def export(network: AcousticNetwork, description: Description, *, int8: bool = False) -> Exported:
+    """A model file's bytes, replayed in onnxruntime against torch.
+
+    Args:
+        network: with its weights; left in evaluation mode.
+        description: goes into the metadata.
+        int8: 8-bit LSTM weights.
 
     Raises:
-        ExportError: the replay in onnxruntime does not agree with torch.
+        ExportError: the replay does not agree.
     """
     graph = to_onnx(network)
-    difference = verify(network, open_session(graph.SerializeToString()))
+    session = open_session(graph.SerializeToString())
+    difference = verify(network, session)
+    audio = golden_audio(network.config)
+    log_probs = _feed(session, network, audio)
+    moved = 0.0
     if int8:
         graph = quantise(graph)
-    audio = golden_audio(network.config)
-    session = open_session(graph.SerializeToString())
-    step = STEP_FRAMES * network.config.samples_per_frame
-    state = np.zeros((1, network.state_size), np.float32)
-    log_probs, _ = replay(session, audio[None].astype(np.float32) / 32_768, state, [step] * (len(audio) // step))
+        exact, log_probs = log_probs, _feed(open_session(graph.SerializeToString()), network, audio)
+        moved = probability_moved(log_probs, exact)
     # int8 rounds activations, and the last bit before the rounding differs between processors.
-    golden = golden_entry(audio, log_probs[0], 0.05 if int8 else 1e-3)
+    golden = golden_entry(audio, log_probs, 0.05 if int8 else 1e-3)
     entries = metadata(network.config, network.state_size, "int8" if int8 else "float32", description, golden)
     onnx.helper.set_model_props(graph, entries)
     graph.producer_name = "rillet"
     graph.doc_string = "Streaming speech recogniser: (audio, state) -> (log_probs, next_state)"
     onnx.checker.check_model(graph, full_check=False)
-    return graph.SerializeToString(), difference
+    return Exported(graph.SerializeToString(), difference, moved)
+
+
+def _feed(
+    session: onnxruntime.InferenceSession, network: AcousticNetwork, audio: NDArray[np.int16]
+) -> NDArray[np.float32]:
+    """Log-probabilities [frames, tokens] of a stream from its start, in the steps that users' streams make."""
+    step = STEP_FRAMES * network.config.samples_per_frame
+    samples = audio[None].astype(np.float32) / np.float32(32_768)
+    state = np.zeros((1, network.state_size), np.float32)
+    rows: NDArray[np.float32] = replay(session, samples, state, [step] * (len(audio) // step))[0]
+    return np.asarray(rows[0])
+
+
+def _first_problem(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"
+    return str(error).splitlines()[0]
 
 
 def to_onnx(network: AcousticNetwork) -> onnx.ModelProto:
-    """The float graph, with free batch and time axes.
+    """The float graph, with free batch and time axes and no metadata.
 
     The TorchScript exporter is used because the dynamo one freezes the time axis of an LSTM (torch 2.13 and 2.14).
     """
@@ -86,7 +130,7 @@ def to_onnx(network: AcousticNetwork) -> onnx.ModelProto:
         torch.onnx.export(
             network,
             (audio, network.initial_state(2)),
-            buffer,
+            buffer,  # type: ignore[arg-type]  # the TorchScript exporter writes to a file object
             input_names=["audio", "state"],
             output_names=["log_probs", "next_state"],
             dynamic_axes={
@@ -107,10 +151,9 @@ def quantise(graph: onnx.ModelProto) -> onnx.ModelProto:
     The rest stays float: the spectrum needs it, and the head is small. reduce_range keeps 7 bits, which processors
     without VNNI add up without overflow.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _quiet_logging():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(graph, source)
-        logging.getLogger().setLevel(logging.ERROR)  # it advises a shape inference that changes nothing here
         quantize_dynamic(
             source,
             target,
@@ -121,3 +164,14 @@ def quantise(graph: onnx.ModelProto) -> onnx.ModelProto:
             weight_type=QuantType.QInt8,
         )
         return onnx.load(target)
+
+
+@contextmanager
+def _quiet_logging() -> Iterator[None]:
+    """onnxruntime's quantiser advises, on the root logger, a shape inference that changes nothing here."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)

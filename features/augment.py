@@ -20,7 +20,11 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Chances are per utterance, 0..1; ranges are uniform."""
+    """Chances are per utterance, 0..1; ranges are (lowest, highest), drawn uniformly.
+
+    Raises:
+        ValueError: a range runs backwards, or a speed is not positive.
+    """
 
     speed: tuple[float, float] = (0.88, 1.14)  # also shifts the pitch and formants, as a tape does
     speed_chance: float = 0.8
@@ -29,7 +33,7 @@ class AugmentConfig:
     low_pass_hz: tuple[float, float] = (3_400.0, 7_500.0)
     telephone_chance: float = 0.08
     equaliser_chance: float = 0.7
-    equaliser_db: float = 9.0  # largest boost or cut
+    equaliser_db: float = 9.0  # largest boost or cut, at six frequencies
     gain_dbfs: tuple[float, float] = (-38.0, -12.0)  # RMS level of the utterance afterwards
     noise_chance: float = 0.5
     noise_snr_db: tuple[float, float] = (5.0, 30.0)
@@ -39,6 +43,14 @@ class AugmentConfig:
     frequency_mask_mels: int = 7
     time_masks_per_s: float = 0.4
     time_mask_frames: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("speed", "low_pass_hz", "gain_dbfs", "noise_snr_db"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} must be [lowest, highest], and {low:g} is above {high:g}")
+        if self.speed[0] <= 0:
+            raise ValueError("speed must be above zero; 1 is as recorded")
 
 
 class Augment:
@@ -60,14 +72,16 @@ class Augment:
         """float32 [n] to float32 [about n / speed], -1..1."""
         config = self.config
         speed = rng.uniform(*config.speed) if rng.random() < config.speed_chance else 1.0
-        room = self.rooms[rng.integers(len(self.rooms))] if self.rooms and rng.random() < config.room_chance else None
+        reverberant = bool(self.rooms) and rng.random() < config.room_chance
+        room = self.rooms[int(rng.integers(len(self.rooms)))] if reverberant else None
         samples = change_spectrum(samples, speed, room, self._response(rng), self.sample_rate_hz)
         samples = set_level(samples, rng.uniform(*config.gain_dbfs))
         if self.noises and rng.random() < config.noise_chance:
             samples = add_noise(samples, self._noise(len(samples), rng), rng.uniform(*config.noise_snr_db))
         if rng.random() < config.white_noise_chance:
             white = rng.standard_normal(len(samples), dtype=np.float32)
-            samples = add_noise(samples, white, rng.uniform(config.noise_snr_db[0] + 5, 45.0))
+            quietest_db = config.noise_snr_db[0] + 5
+            samples = add_noise(samples, white, rng.uniform(quietest_db, max(quietest_db, 45.0)))
         return np.clip(samples, -1.0, 1.0)
 
     def noise_only(self, size: int, rng: np.random.Generator) -> Samples:
@@ -78,19 +92,19 @@ class Augment:
         if kind == 1 or not self.noises:
             noise = rng.standard_normal(size, dtype=np.float32)
         elif kind == 2:
-            time_s = np.arange(size, dtype=np.float32) / self.sample_rate_hz
-            hum_hz = rng.choice([50.0, 60.0, rng.uniform(80.0, 2_000.0)])
-            noise = sum(rng.random() * np.sin(2 * np.pi * hum_hz * k * time_s) for k in (1, 2, 3)).astype(np.float32)
-            noise += 1e-3 * rng.standard_normal(size, dtype=np.float32)
+            hum_hz = float(rng.choice([50.0, 60.0, rng.uniform(80.0, 2_000.0)]))
+            phase = 2 * np.pi * hum_hz / self.sample_rate_hz * np.arange(size)
+            noise = np.sum([rng.random() * np.sin(k * phase) for k in (1, 2, 3)], axis=0).astype(np.float32)
+            noise += np.float32(1e-3) * rng.standard_normal(size, dtype=np.float32)
         else:
             noise = self._noise(size, rng)
         noise = change_spectrum(noise, 1.0, None, self._response(rng), self.sample_rate_hz)
         return np.clip(set_level(noise, rng.uniform(-75.0, -15.0)), -1, 1)
 
     def _noise(self, size: int, rng: np.random.Generator) -> Samples:
-        noise = self.noises[rng.integers(len(self.noises))]
-        start = rng.integers(max(1, len(noise) - size))
-        return np.resize(noise[start:], size)
+        noise = self.noises[int(rng.integers(len(self.noises)))]
+        start = int(rng.integers(max(1, len(noise) - size)))
+        return np.resize(noise[start : start + size], size)
 
     def _response(self, rng: np.random.Generator) -> list[tuple[float, float]]:
         """A frequency response as (hertz, decibels) corners."""
@@ -125,7 +139,7 @@ def change_spectrum(
 
     Args:
         samples: float32 [n].
-        speed: above 1 is faster; kept to within the next convenient Fourier sizes (well under 1 %).
+        speed: above 1 is faster; rounded to a ratio of convenient Fourier sizes (within 1 % from 1 s on).
         room: float32 impulse response, or None.
         response_db: (hertz, decibels) corners, ascending; straight lines between.
         sample_rate_hz: of samples.
@@ -134,8 +148,8 @@ def change_spectrum(
         float32 [about n / speed].
     """
     reach = 0 if room is None else len(room)
-    size = next_fast_len(len(samples) + reach, real=True)
-    out_size = size if speed == 1.0 else next_fast_len(round(size / speed), real=True)
+    size = next_fast_len(len(samples) + reach)
+    out_size = size if speed == 1.0 else next_fast_len(round(size / speed))
     spectrum = torch.fft.rfft(torch.from_numpy(samples), n=size)
     if room is not None:
         spectrum *= torch.fft.rfft(torch.from_numpy(room), n=size)
@@ -150,7 +164,10 @@ def change_spectrum(
 def set_level(samples: Samples, dbfs: float) -> Samples:
     """Scale to a root-mean-square level, in decibels below full scale; silence stays silence."""
     rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
-    return samples * np.float32(10.0 ** (dbfs / 20.0) / rms) if rms > 1e-9 else samples
+    if rms <= 1e-9:
+        return samples
+    louder: Samples = samples * np.float32(10.0 ** (dbfs / 20.0) / rms)
+    return louder
 
 
 def add_noise(samples: Samples, noise: Samples, snr_db: float) -> Samples:
@@ -158,15 +175,19 @@ def add_noise(samples: Samples, noise: Samples, snr_db: float) -> Samples:
     power, noise_power = (float(np.mean(np.square(x, dtype=np.float64))) for x in (samples, noise))
     if power <= 0.0 or noise_power <= 0.0:
         return samples
-    return samples + noise * np.float32(math.sqrt(power / noise_power / 10.0 ** (snr_db / 10.0)))
+    noisy: Samples = samples + noise * np.float32(math.sqrt(power / noise_power / 10.0 ** (snr_db / 10.0)))
+    return noisy
 
 
-def spec_augment(log_mel: Tensor, config: AugmentConfig) -> Tensor:
-    """Masks of frequency bands and of moments (Park et al. 2019), filled with the utterance's mean.
+def spec_augment(log_mel: Tensor, config: AugmentConfig, frames_per_s: float) -> Tensor:
+    """Masks of frequency bands and of moments (Park et al. 2019), filled with the mean of the row.
+
+    Draws from torch's global generator.
 
     Args:
         log_mel: float32 [batch, frames, mels].
         config: number and largest width of the masks.
+        frames_per_s: of log_mel, to which `time_masks_per_s` refers.
 
     Returns:
         float32 of the same shape.
@@ -175,7 +196,7 @@ def spec_augment(log_mel: Tensor, config: AugmentConfig) -> Tensor:
     keep_mels, keep_frames = log_mel.new_ones(batch, 1, mels, 1), log_mel.new_ones(batch, 1, frames, 1)
     for _ in range(config.frequency_masks):
         keep_mels = mask_along_axis_iid(keep_mels, config.frequency_mask_mels, 0.0, axis=2)
-    for _ in range(round(config.time_masks_per_s * frames / 100)):
+    for _ in range(round(config.time_masks_per_s * frames / frames_per_s)):
         keep_frames = mask_along_axis_iid(keep_frames, config.time_mask_frames, 0.0, axis=2)
     mean = log_mel.mean(dim=(1, 2), keepdim=True)
     return mean + (log_mel - mean) * keep_mels.view(batch, 1, mels) * keep_frames.view(batch, frames, 1)

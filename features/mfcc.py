@@ -5,7 +5,7 @@ compute, with `mel_filters="kaldi"`, `window="povey"` what Kaldi computes (tests
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,11 @@ from torchaudio.functional import create_dct, melscale_fbanks
 
 @dataclass(frozen=True)
 class MfccConfig:
-    """What an MFCC frame is. A trained network only understands the setting that it was trained with."""
+    """What an MFCC frame is. A trained network only understands the setting that it was trained with.
+
+    Raises:
+        ValueError: sizes or limits that do not fit together.
+    """
 
     sample_rate_hz: int = 16_000
     window_samples: int = 400  # 25 ms
@@ -29,6 +33,16 @@ class MfccConfig:
     coefficients: int = 40
     pre_emphasis: float = 0.97
     log_floor: float = 1e-5  # mel energies are raised to this, so that digital silence has a logarithm
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hop_samples <= self.window_samples <= self.fft_samples:
+            raise ValueError("hop_samples <= window_samples <= fft_samples must hold, and all be positive")
+        if not 0 < self.coefficients <= self.mels:
+            raise ValueError("coefficients must be at least 1 and at most mels")
+        if not 0 <= self.low_hz < self.high_hz <= self.sample_rate_hz / 2:
+            raise ValueError("0 <= low_hz < high_hz <= sample_rate_hz / 2 must hold")
+        if not self.log_floor > 0:
+            raise ValueError("log_floor must be positive, so that silence has a logarithm")
 
     @property
     def frame_hops(self) -> int:
@@ -46,8 +60,13 @@ class Mfcc(nn.Module):
 
     Pre-emphasis, window and Fourier transform are linear, so that they are one matrix here; this keeps the
     exported graph down to standard operators. Frame `i` of a stream ends with sample `(i + 1) * hop_samples`;
-    before the first sample there is silence.
+    before the first sample there is silence. The arithmetic is float32 under autocast too: half precision has not the
+    range of a power spectrum.
     """
+
+    fourier: Tensor  # float32 [frame_hops * hop_samples, 2 * (fft_samples / 2 + 1)]
+    mel_filters: Tensor  # float32 [fft_samples / 2 + 1, mels]
+    cosine: Tensor  # float32 [mels, coefficients]
 
     def __init__(self, config: MfccConfig) -> None:
         super().__init__()
@@ -77,13 +96,15 @@ class Mfcc(nn.Module):
         hops = stream.view(stream.shape[0], -1, self.config.hop_samples)
         reach = self.config.frame_hops - 1
         frames = torch.cat([hops[:, i : hops.shape[1] - reach + i] for i in range(reach + 1)], dim=2)
-        real, imaginary = (frames @ self.fourier).chunk(2, dim=-1)
-        mel = (real.square() + imaginary.square()) @ self.mel_filters
-        return torch.log(mel.clamp(min=self.config.log_floor)), stream[:, -self.config.tail_samples :]
+        with torch.autocast(samples.device.type, enabled=False):
+            real, imaginary = (frames @ self.fourier).chunk(2, dim=-1)
+            mel = (real.square() + imaginary.square()) @ self.mel_filters
+            return torch.log(mel.clamp(min=self.config.log_floor)), stream[:, -self.config.tail_samples :]
 
     def cepstra(self, log_mel: Tensor) -> Tensor:
-        """Discrete cosine transform: [..., mels] to [..., coefficients]."""
-        return log_mel @ self.cosine
+        """Discrete cosine transform: float32 [..., mels] to [..., coefficients]."""
+        with torch.autocast(log_mel.device.type, enabled=False):
+            return log_mel @ self.cosine
 
 
 def _fourier_matrix(config: MfccConfig) -> Tensor:
@@ -105,7 +126,7 @@ def _mel_filters(config: MfccConfig) -> Tensor:
     """float32 [fft_samples / 2 + 1, mels]."""
     bins = config.fft_samples // 2 + 1
     if config.mel_filters == "htk":
-        return melscale_fbanks(bins, config.low_hz, config.high_hz, config.mels, config.sample_rate_hz)
+        return cast(Tensor, melscale_fbanks(bins, config.low_hz, config.high_hz, config.mels, config.sample_rate_hz))
     filters, _ = get_mel_banks(
         config.mels, config.fft_samples, config.sample_rate_hz, config.low_hz, config.high_hz, 100.0, -500.0, 1.0
     )

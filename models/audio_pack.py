@@ -6,6 +6,7 @@ Decoding FLAC or MP3 again in every epoch costs more than the network does; read
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .manifest import Utterance, read_manifest
+from .manifest import ManifestError, Utterance, read_manifest
 from .tokens import Tokens, frames_needed
 
 
@@ -21,22 +22,30 @@ from .tokens import Tokens, frames_needed
 class Clip:
     """One utterance of a pack."""
 
-    start: int  # first sample
+    start: int  # first sample, in the pack
     samples: int
-    tokens: tuple[int, ...]
+    tokens: tuple[int, ...]  # without blanks
 
 
 @dataclass(frozen=True)
 class AudioPack:
     """The clips that can be trained on, and why others were refused ("name: reason")."""
 
-    audio: NDArray[np.int16]
+    audio: NDArray[np.int16]  # [samples of all clips], full scale 32768
     clips: list[Clip]
     refused: list[str]
+    sample_rate_hz: int = 16_000
 
     @property
     def hours(self) -> float:
-        return sum(clip.samples for clip in self.clips) / 16_000 / 3600
+        """Of audio that can be trained on."""
+        return sum(clip.samples for clip in self.clips) / self.sample_rate_hz / 3600
+
+    def samples(self, clip: Clip) -> NDArray[np.float32]:
+        """float32 [clip.samples], -1..1."""
+        audio = self.audio[clip.start : clip.start + clip.samples].astype(np.float32)
+        audio /= 32_768
+        return audio
 
 
 def open_pack(
@@ -50,21 +59,33 @@ def open_pack(
     """Decode what a manifest names into `cache`, or open what an earlier call left there.
 
     An utterance is refused when its audio cannot be read, when its text cannot be spelled, or when it has fewer frames
-    than CTC needs to write its text.
+    than CTC needs to write its text. The cache knows audio by the manifest's words, not by its content: empty the
+    folder after changing recordings under the same names. Several processes may open the same pack at once.
+
+    Args:
+        manifest: what `read_manifest` knows.
+        cache: folder for decoded audio, made if needed.
+        tokens: to spell the texts with.
+        samples_per_frame: of the network.
+        sample_rate_hz: to which the audio is resampled.
+        progress: told, in a sentence, when decoding begins.
 
     Raises:
-        ManifestError: as `read_manifest`.
+        ManifestError: as `read_manifest`, or the cache folder cannot be written.
     """
     utterances = read_manifest(manifest)
     key = hashlib.sha256(repr((sample_rate_hz, utterances)).encode()).hexdigest()[:16]
     data, index = cache / f"{manifest.stem}-{key}.i16", cache / f"{manifest.stem}-{key}.json"
     if not index.exists():
         progress(f"decoding {manifest}: {len(utterances)} utterances")
-        cache.mkdir(parents=True, exist_ok=True)
-        _decode(utterances, data, index, sample_rate_hz)
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            _decode(utterances, data, index, sample_rate_hz)
+        except OSError as error:
+            raise ManifestError(f"the decoded audio of {manifest} cannot be kept in {cache}: {error}") from error
     clips, refused = [], []
     for utterance, (start, samples, problem) in zip(utterances, json.loads(index.read_text()), strict=True):
-        name = utterance.audio.name
+        name = utterance.name
         if problem:
             refused.append(f"{name}: {problem}")
             continue
@@ -80,26 +101,51 @@ def open_pack(
             clips.append(Clip(start, samples, tuple(spelled)))
     size = data.stat().st_size // 2
     audio = np.memmap(data, np.int16, "r", shape=(size,)) if size else np.zeros(0, np.int16)
-    return AudioPack(audio, clips, refused)
+    return AudioPack(audio, clips, refused, sample_rate_hz)
 
 
 def _decode(utterances: list[Utterance], data: Path, index: Path, sample_rate_hz: int) -> None:
-    import librosa  # takes a second to import, and only decoding needs it
-
+    """Write all samples to `data`, and to `index` a row for each utterance: first sample, samples, problem or ""."""
     rows: list[tuple[int, int, str]] = []
     position = 0
-    with data.open("wb") as file:
+    partial = [path.with_suffix(f"{path.suffix}.{os.getpid()}.partial") for path in (data, index)]
+    with partial[0].open("wb") as file:
         for utterance in utterances:
-            try:
-                samples, _ = librosa.load(
-                    utterance.audio, sr=sample_rate_hz, offset=utterance.start_s, duration=utterance.duration_s
-                )
-            except Exception as error:  # whatever a decoder raises on a broken file, the others are still of use
-                rows.append((position, 0, f"cannot be read ({type(error).__name__}: {error})"))
-                continue
-            file.write((np.clip(samples, -1, 1) * 32_767).astype("<i2").tobytes())
-            rows.append((position, len(samples), "" if len(samples) else "is empty"))
+            samples, problem = _read(utterance, sample_rate_hz)
+            rows.append((position, len(samples), problem))
+            file.write(samples.tobytes())
             position += len(samples)
-    partial = index.with_suffix(".partial")
-    partial.write_text(json.dumps(rows))
-    os.replace(partial, index)  # the index appears last, so that a broken-off decoding is begun again
+    partial[1].write_text(json.dumps(rows))
+    os.replace(partial[0], data)
+    os.replace(partial[1], index)  # the index appears last, so that a broken-off decoding is begun again
+
+
+def _read(utterance: Utterance, sample_rate_hz: int) -> tuple[NDArray[np.int16], str]:
+    """Little-endian int16 samples, and "" or what is wrong."""
+    nothing = np.zeros(0, "<i2")
+    try:
+        samples = load_samples(utterance, sample_rate_hz)
+    except FileNotFoundError:
+        return nothing, "is missing"
+    except Exception as error:  # whatever a decoder raises on a broken file, the others are still of use
+        return nothing, f"cannot be read ({' '.join(f'{type(error).__name__}: {error}'.split())})"
+    if not len(samples):
+        return nothing, "is empty"
+    return np.clip(np.round(samples * 32_768), -32_768, 32_767).astype("<i2"), ""
+
+
+def load_samples(utterance: Utterance, sample_rate_hz: int) -> NDArray[np.float32]:
+    """An utterance's audio, float32 [samples] of any length, -1..1, resampled, the mean of its channels.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        Exception: of any kind, when a decoder cannot read it or finds samples that are not finite.
+    """
+    import librosa  # takes a second to import, and only decoding needs it
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the second decoder that librosa tries on what the first cannot read
+        samples, _ = librosa.load(
+            utterance.audio, sr=sample_rate_hz, offset=utterance.start_s, duration=utterance.duration_s
+        )
+    return np.asarray(samples, np.float32)

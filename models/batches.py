@@ -5,6 +5,7 @@ from itertools import chain as concatenate
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -18,13 +19,25 @@ Place = tuple[int, Clip]  # which pack, which clip
 
 @dataclass(frozen=True)
 class BatchConfig:
-    """How clips become batches."""
+    """How clips become batches.
 
-    batch_s: float = 320.0  # seconds of audio in a batch, padding included
+    Raises:
+        ValueError: a length that is not positive, or a range that runs backwards.
+    """
+
+    batch_s: float = 320.0  # seconds of audio in a batch, padding included, as long as the speed is not changed
     longest_s: float = 20.0  # longer clips are left out
     join_below_s: float = 3.0  # shorter clips are joined with others, as words are in speech ...
     joined_s: tuple[float, float] = (1.0, 10.0)  # ... to about this length
     gap_s: tuple[float, float] = (0.0, 0.5)  # silence between joined clips
+
+    def __post_init__(self) -> None:
+        if not (self.batch_s > 0 and self.longest_s > 0):
+            raise ValueError("batch_s and longest_s must be positive")
+        for name in ("joined_s", "gap_s"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high:
+                raise ValueError(f"{name} must be [shortest, longest], neither negative")
 
 
 @dataclass(frozen=True)
@@ -41,15 +54,17 @@ class Batch:
 
 
 class EpochBatches(Dataset[Batch]):
-    """The batches of one epoch; item `i` always draws the same augmentation.
+    """The batches of one epoch; item `i` always draws the same augmentation, in whatever process.
 
     Args:
         packs: the audio.
         weights: how many times a clip of each pack comes in an epoch; the fraction is a chance.
         config: sizes.
         augment: None for clean speech.
-        samples_per_frame, look_ahead_frames, tokens: of the network.
-        seed, epoch: what the draws depend on.
+        samples_per_frame, look_ahead_frames, space: of the network; `space` is the token between joined clips.
+        seed, epoch: what the draws depend on, neither negative.
+        pronounced: the tokens of texts whose phones batches shall have; None for no phones.
+        sample_rate_hz: of the packs.
     """
 
     def __init__(
@@ -60,15 +75,15 @@ class EpochBatches(Dataset[Batch]):
         augment: Augment | None,
         samples_per_frame: int,
         look_ahead_frames: int,
-        tokens: Tokens,
+        space: int,
         seed: int,
         epoch: int,
-        with_phones: bool = False,
         sample_rate_hz: int = 16_000,
+        pronounced: Tokens | None = None,
     ) -> None:
         self.packs, self.config, self.augment = packs, config, augment
-        self.samples_per_frame, self.look_ahead_frames, self.tokens = samples_per_frame, look_ahead_frames, tokens
-        self.seed, self.epoch, self.with_phones, self.sample_rate_hz = seed, epoch, with_phones, sample_rate_hz
+        self.samples_per_frame, self.look_ahead_frames, self.space = samples_per_frame, look_ahead_frames, space
+        self.seed, self.epoch, self.sample_rate_hz, self.pronounced = seed, epoch, sample_rate_hz, pronounced
         rng = np.random.default_rng([seed, epoch])
         places: list[Place] = []
         for number, (pack, weight) in enumerate(zip(packs, weights, strict=True)):
@@ -104,7 +119,7 @@ class EpochBatches(Dataset[Batch]):
         )
 
     def _phones(self, tokens: list[int], frames: int) -> list[int]:
-        phones = phones_of(self.tokens.decode(tokens)) if self.with_phones else None
+        phones = phones_of(self.pronounced.decode(tokens)) if self.pronounced else None
         return phones if phones and frames_needed(phones) <= frames else []
 
     def _join(self, places: list[Place], rng: np.random.Generator) -> list[list[Place]]:
@@ -123,7 +138,9 @@ class EpochBatches(Dataset[Batch]):
         return chains + ([open_chain] if open_chain else [])
 
     def _samples(self, chain: list[Place]) -> int:
-        return sum(clip.samples for _, clip in chain)
+        """The length of a chain, its gaps taken to be of middle size."""
+        gap_samples = round(sum(self.config.gap_s) / 2 * self.sample_rate_hz)
+        return sum(clip.samples for _, clip in chain) + (len(chain) - 1) * gap_samples
 
     def _group(self, chains: list[list[Place]]) -> list[list[list[Place]]]:
         """Chains of about the same length, as many as fill a batch."""
@@ -137,21 +154,24 @@ class EpochBatches(Dataset[Batch]):
             group.append(chain)
         return batches + ([group] if group else [])
 
-    def _utterance(self, chain: list[Place], rng: np.random.Generator) -> tuple[np.ndarray, list[int]]:
+    def _utterance(self, chain: list[Place], rng: np.random.Generator) -> tuple[NDArray[np.float32], list[int]]:
         """Samples and tokens of a chain, augmented."""
-        pieces, tokens = [], []
+        pieces: list[NDArray[np.float32]] = []
+        tokens: list[int] = []
         for pack, clip in chain:
             if pieces:
                 pieces.append(np.zeros(int(rng.uniform(*self.config.gap_s) * self.sample_rate_hz), np.float32))
-                tokens += self.tokens.encode(" ") if tokens and clip.tokens else []
-            audio = self.packs[pack].audio[clip.start : clip.start + clip.samples]
-            pieces.append(audio.astype(np.float32) / 32_768)
+                tokens += [self.space] if tokens and clip.tokens else []
+            pieces.append(self.packs[pack].samples(clip))
             tokens += clip.tokens
+        needed = frames_needed(tokens) * self.samples_per_frame
+        if len(chain) > 1:  # each clip is long enough for CTC; the spaces between them may want a little more
+            missing = needed - sum(map(len, pieces))
+            pieces.append(np.zeros(max(0, missing), np.float32))
         samples = np.concatenate(pieces)
         if self.augment is None:
             return samples, tokens
         if rng.random() < self.augment.config.noise_only_chance:
             return self.augment.noise_only(len(samples), rng), []
         changed = self.augment(samples, rng)
-        short = len(changed) < frames_needed(tokens) * self.samples_per_frame
-        return (samples if short else changed), tokens  # sped up too far for CTC to write: taken as it was
+        return (changed if len(changed) >= needed else samples), tokens  # sped up too far for CTC: taken as it was

@@ -21,15 +21,24 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
+    """What a file holds."""
+
     network: NetworkConfig
     weights: dict[str, Tensor]
     extra: dict[str, Tensor]  # optimiser and averages, so that training can go on
     progress: dict[str, Any]  # step, epoch, hours, error rates ...
 
     def load_network(self) -> AcousticNetwork:
-        """The network with these weights, ready to use."""
+        """The network with these weights, ready to use.
+
+        Raises:
+            CheckpointError: the weights do not fit the configuration.
+        """
         network = AcousticNetwork(self.network)
-        network.load_state_dict(self.weights)
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise CheckpointError("the checkpoint's weights do not fit its own configuration; it is damaged") from error
         return network.eval()
 
 
@@ -40,7 +49,7 @@ def save_checkpoint(
     progress: Mapping[str, Any],
     extra: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write at once or not at all."""
+    """Write at once or not at all; the folder must exist."""
     tensors = {f"network.{name}": tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     tensors |= {f"extra.{name}": tensor.detach().cpu().contiguous() for name, tensor in (extra or {}).items()}
     partial = path.with_suffix(".partial")
@@ -49,15 +58,19 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Raises CheckpointError where the file is not one of ours."""
+    """Read what `save_checkpoint` wrote, onto the CPU.
+
+    Raises:
+        CheckpointError: there is no such file, or it is not one of ours.
+    """
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint {path}")
     try:
         with safe_open(path, "pt") as file:
             header = json.loads(file.metadata()["rillet"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        network = TypeAdapter(NetworkConfig).validate_python(header["network"])
-    except (SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
+        network = TypeAdapter(NetworkConfig).validate_python(header["network"], extra="forbid")
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
         raise CheckpointError(f"{path} is not a checkpoint that rillet train wrote, or it is damaged") from error
 
     def part(prefix: str) -> dict[str, Tensor]:

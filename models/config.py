@@ -3,9 +3,17 @@
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+)
 
 from ..features import AugmentConfig
 from .batches import BatchConfig
@@ -17,6 +25,9 @@ else:
     import tomli as tomllib
 
 
+Chance = Annotated[float, Field(ge=0, le=1)]
+
+
 class ConfigError(ValueError):
     """The configuration file is missing or says something that rillet does not know."""
 
@@ -26,7 +37,7 @@ class Source:
     """Training speech; any layout that `read_manifest` knows."""
 
     manifest: Path
-    weight: float = 1.0  # how many times each clip comes in an epoch
+    weight: NonNegativeFloat = 1.0  # how many times each clip comes in an epoch; a fraction is a chance
 
 
 @dataclass(frozen=True)
@@ -34,44 +45,50 @@ class TrainConfig:
     """A training run. Relative paths are relative to the configuration file."""
 
     run: Path  # folder for checkpoints and TensorBoard
-    train: tuple[Source, ...]
-    validation: tuple[Path, ...]
+    train: Annotated[tuple[Source, ...], Field(min_length=1)]
+    validation: Annotated[tuple[Path, ...], Field(min_length=1)]  # manifests; the mean of their WERs picks the best
     cache: Path  # folder for decoded audio, about 115 MB an hour
     noise: Path | None = None  # manifest of background recordings
     rooms: Path | None = None  # manifest of room impulse responses
     network: NetworkConfig = field(default_factory=NetworkConfig)
     batches: BatchConfig = field(default_factory=BatchConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    steps: int = 20_000
-    learning_rate: float = 1e-3
-    warm_up_steps: int = 500  # linear from zero
-    cool_down_steps: int = 4_000  # linear to zero at the end; between the two the rate is constant
-    weight_decay: float = 0.01
-    clip_norm: float = 2.0
-    average: float = 0.999  # decay of the running mean of the weights, which is what is validated and kept
-    phone_loss: float = 0.0  # weight of a second CTC loss, on English phones, in a middle layer
-    phone_layer: int = 2  # which LSTM layer, from 1
-    carry_state_chance: float = 0.3  # utterances that begin in the state in which another ended, as in a long stream
+    steps: PositiveInt = 20_000
+    learning_rate: PositiveFloat = 1e-3
+    warm_up_steps: NonNegativeInt = 500  # linear from zero
+    cool_down_steps: NonNegativeInt = 4_000  # linear to zero at the end; between the two the rate is constant
+    weight_decay: NonNegativeFloat = 0.01
+    clip_norm: PositiveFloat = 2.0
+    average: Chance = 0.999  # decay of the running mean of the weights, which is what is validated and kept
+    phone_loss: NonNegativeFloat = 0.0  # weight of a second CTC loss, on English phones, in a middle layer
+    phone_layer: PositiveInt = 2  # which LSTM layer, from 1
+    carry_state_chance: Chance = 0.3  # utterances that begin in the state in which another ended, as in a long stream
     precision: Literal["float32", "bfloat16"] = "float32"
-    validate_every_steps: int = 500
-    log_every_steps: int = 50
-    workers: int = 1  # processes that prepare batches
-    threads: int = 0  # of the network on a CPU; 0 leaves it to torch
-    seed: int = 1
+    validate_every_steps: PositiveInt = 500  # and keep the last checkpoint, from which a broken-off run goes on
+    log_every_steps: PositiveInt = 50
+    workers: NonNegativeInt = 1  # processes that prepare batches
+    threads: NonNegativeInt = 0  # of the network on a CPU; 0 leaves it to torch
+    seed: NonNegativeInt = 1
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Raises ConfigError with the first thing that is wrong."""
+    """Read and check a TOML file; every field of `TrainConfig` may stand in it.
+
+    Raises:
+        ConfigError: with the first thing that is wrong.
+    """
     try:
         with path.open("rb") as file:
             config = TypeAdapter(TrainConfig).validate_python(tomllib.load(file), extra="forbid")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        # An unknown name says more than the field that it left without a value.
+        first = min(error.errors(), key=lambda e: e["type"] != "unexpected_keyword_argument")
+        known = "there is no such setting" if first["type"] == "unexpected_keyword_argument" else first["msg"]
+        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc'])) or 'settings'}: {known}") from error
     return _relative_to(path.parent, config)
 
 

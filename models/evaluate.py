@@ -12,13 +12,14 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
-import soundfile
+import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from ..pipeline import Recognizer
 from ..pipeline.events import Final, spell
+from ..pipeline.resample import resampler_between
 from .error_rate import Errors, character_errors, show_alignment, word_errors
 from .manifest import ManifestError, Utterance, read_manifest
 
@@ -30,18 +31,20 @@ PIECE_S = 0.16
 class Evaluation:
     """The transcripts of one model in one mode, and what they cost."""
 
-    precision: str
+    precision: str  # float32 or int8
     mode: Mode
-    said: list[str]
-    heard: list[str]
+    said: list[str]  # normalised
+    heard: list[str]  # as many
     real_time_factor: float  # seconds of computing to a second of audio
 
     @property
     def words(self) -> Errors:
+        """Edits of words over all utterances."""
         return word_errors(self.said, self.heard)
 
     @property
     def characters(self) -> Errors:
+        """Edits of characters over all utterances."""
         return character_errors(self.said, self.heard)
 
 
@@ -51,10 +54,13 @@ def main(model: Path, manifest: Path, *, worst: int = 5) -> list[Evaluation]:
     Args:
         model: a checkpoint (.safetensors) or a model file (.onnx).
         manifest: anything that `read_manifest` knows.
-        worst: how many utterances to show.
+        worst: how many utterances to show, of the smallest model when streaming.
+
+    Returns:
+        The rows of the table: for a checkpoint float and int8, each streaming and whole.
 
     Raises:
-        ManifestError, CheckpointError, ModelFileError: with a sentence that says what is wrong.
+        ManifestError, CheckpointError, ExportError, ModelError: with a sentence that says what is wrong.
     """
     utterances = read_manifest(manifest)
     evaluations = [
@@ -62,7 +68,7 @@ def main(model: Path, manifest: Path, *, worst: int = 5) -> list[Evaluation]:
         for path in _model_files(model)
         for mode in ("streaming", "whole")
     ]
-    console = Console()
+    console = Console(soft_wrap=True)  # neither numbers nor alignments are cut to a terminal's width
     table = Table(title=f"{model.name} on {manifest.name}: {len(utterances)} utterances")
     for column in ("model", "mode", "WER %", "CER %", "sub", "ins", "del", "words", "real-time factor"):
         table.add_column(column, justify="left" if column in ("model", "mode") else "right")
@@ -80,8 +86,12 @@ def main(model: Path, manifest: Path, *, worst: int = 5) -> list[Evaluation]:
 
 
 def evaluate(recogniser: Recognizer, utterances: list[Utterance], mode: Mode) -> Evaluation:
-    """Transcribe all utterances; `streaming` in pieces of 160 ms, `whole` in one call of the model each."""
-    heard, audio_s, spent_s = [], 0.0, 0.0
+    """Transcribe all utterances; `streaming` in pieces of 160 ms, `whole` in one call of the model each.
+
+    Raises:
+        ManifestError: a recording cannot be read.
+    """
+    heard, audio_s, spent_s = list[str](), 0.0, 0.0
     for utterance in utterances:
         samples, rate_hz = _read(utterance)
         started = time.perf_counter()
@@ -102,10 +112,9 @@ def _streaming(recogniser: Recognizer, samples: NDArray[np.float32], rate_hz: in
 
 def _whole(recogniser: Recognizer, samples: NDArray[np.float32], rate_hz: int) -> str:
     info, decoder = recogniser.info, recogniser.decoder
-    if rate_hz != info.sample_rate_hz:
-        import librosa
-
-        samples = librosa.resample(samples, orig_sr=rate_hz, target_sr=info.sample_rate_hz)
+    resampler = resampler_between(rate_hz, info.sample_rate_hz)
+    resampled, rest = resampler.step(samples, resampler.start())
+    samples = np.concatenate([resampled, resampler.finish(rest)[0]])
     frames = -(-len(samples) // info.samples_per_frame)
     audio = np.zeros((1, (frames + info.look_ahead_frames) * info.samples_per_frame), np.float32)
     audio[0, : len(samples)] = samples
@@ -120,19 +129,23 @@ def _read(utterance: Utterance) -> tuple[NDArray[np.float32], int]:
         with soundfile.SoundFile(utterance.audio) as file:
             file.seek(round(utterance.start_s * file.samplerate))
             frames = -1 if utterance.duration_s is None else round(utterance.duration_s * file.samplerate)
-            return file.read(frames, dtype="float32", always_2d=True).mean(axis=1), file.samplerate
+            samples: NDArray[np.float32] = file.read(frames, dtype="float32", always_2d=True).mean(axis=1)
+            return samples, file.samplerate
     except (OSError, soundfile.LibsndfileError) as error:
         raise ManifestError(f"{utterance.audio} cannot be read: {error}") from error
 
 
 @contextmanager
 def _exported(checkpoint: Path) -> Iterator[list[Path]]:
-    from ..export.onnx import main as export
+    from ..export.metadata import Description
+    from ..export.onnx import export
+    from .checkpoint import load_checkpoint
 
+    network = load_checkpoint(checkpoint).load_network()
     with TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("float.onnx", "int8.onnx")]
         for file in files:
-            export(checkpoint, file, int8=file.name == "int8.onnx")
+            file.write_bytes(export(network, Description(), int8=file.name == "int8.onnx").model)
         yield files
 
 

@@ -15,22 +15,36 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..features import Mfcc, MfccConfig
-from .tokens import ENGLISH_CHARACTERS
+from .tokens import ENGLISH_CHARACTERS, Tokens
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The sizes of a network; stored in every checkpoint."""
+    """The sizes of a network; stored in every checkpoint.
+
+    Raises:
+        ValueError: sizes that make no network.
+    """
 
     tokens: tuple[str, ...] = ENGLISH_CHARACTERS.strings
     mfcc: MfccConfig = field(default_factory=MfccConfig)
-    look_ahead_frames: int = 8
+    look_ahead_frames: int = 8  # of log-probabilities; 40 ms each with the default strides
     convolution_channels: int = 256
     convolution_kernel: int = 5
     convolution_strides: tuple[int, ...] = (2, 2)
     lstm_size: int = 512
     lstm_layers: int = 4
     dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        Tokens(self.tokens)
+        sizes = (self.convolution_channels, self.lstm_size, self.lstm_layers, *self.convolution_strides)
+        if min(sizes) < 1 or not self.convolution_strides or self.look_ahead_frames < 0:
+            raise ValueError("channels, strides, size and layers must be at least 1, look_ahead_frames at least 0")
+        if self.convolution_kernel < max(self.convolution_strides):
+            raise ValueError("convolution_kernel must be at least as large as the strides, or samples are skipped")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout must be from 0 to below 1")
 
     @property
     def samples_per_frame(self) -> int:
@@ -42,6 +56,7 @@ class NetworkConfig:
 
     @property
     def frame_s(self) -> float:
+        """Seconds of audio to a row of log-probabilities."""
         return self.samples_per_frame / self.mfcc.sample_rate_hz
 
 
@@ -57,7 +72,15 @@ class CausalConvolution(nn.Module):
         self.norm = nn.LayerNorm(outputs)
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """[batch, frames, inputs] and the last context_frames of the past, to [batch, frames / stride, outputs]."""
+        """One step.
+
+        Args:
+            x: float [batch, frames, inputs], frames a multiple of the stride.
+            context: [batch, context_frames, inputs], the last frames of the past.
+
+        Returns:
+            [batch, frames / stride, outputs], and the next context.
+        """
         x = torch.cat([context, x], dim=1)
         last = x.shape[1] - self.kernel + 1
         beside = torch.cat([x[:, i : last + i : self.stride] for i in range(self.kernel)], dim=2)
@@ -75,13 +98,21 @@ class ResidualLstm(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        h, c = memory.to(x.dtype).split(self.size, dim=1)
+        """One step: x float [batch, frames, size] and memory float32 [batch, 2 * size], to the same of both."""
+        h, c = torch.split(memory.to(x.dtype), self.size, dim=1)
         y, (h, c) = self.lstm(self.norm(x), (h.unsqueeze(0).contiguous(), c.unsqueeze(0).contiguous()))
         return x + self.dropout(y), torch.cat([h.squeeze(0), c.squeeze(0)], dim=1)
 
 
 class AcousticNetwork(nn.Module):
-    """Contract 1 of the model file, as a torch module."""
+    """Contract 1 of the model file, as a torch module.
+
+    `state_size` is the length of a row of state: the MFCC's tail, each convolution's context, each LSTM's h and c.
+    """
+
+    mean: Tensor  # float32 [coefficients], of the training data's cepstra
+    deviation: Tensor  # float32 [coefficients], above zero
+    state_size: int
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -91,16 +122,17 @@ class AcousticNetwork(nn.Module):
         self.register_buffer("mean", torch.zeros(config.mfcc.coefficients))
         self.register_buffer("deviation", torch.ones(config.mfcc.coefficients))
         widths = [config.mfcc.coefficients, *[channels] * (len(config.convolution_strides) - 1), size]
-        self.convolutions = nn.ModuleList(
+        convolutions = [
             CausalConvolution(i, o, config.convolution_kernel, stride)
             for i, o, stride in zip(widths[:-1], widths[1:], config.convolution_strides, strict=True)
-        )
+        ]
+        self.convolutions = nn.ModuleList(convolutions)
         self.lstms = nn.ModuleList(ResidualLstm(size, config.dropout) for _ in range(config.lstm_layers))
         self.norm = nn.LayerNorm(size)
         self.head = nn.Linear(size, len(config.tokens))
         self.state_sizes = [
             config.mfcc.tail_samples,
-            *(c.context_frames * c.inputs for c in self.convolutions),
+            *(c.context_frames * c.inputs for c in convolutions),
             *[2 * size] * config.lstm_layers,
         ]
         self.state_size = sum(self.state_sizes)
@@ -120,7 +152,7 @@ class AcousticNetwork(nn.Module):
             Natural log-probabilities float32 [batch, frames, tokens], and the next state. Row `i` of the stream
             describes the audio of frame `i - look_ahead_frames`.
         """
-        pieces = state.split(self.state_sizes, dim=1)
+        pieces = torch.split(state, self.state_sizes, dim=1)
         log_mel, tail = self.mfcc.log_mel(audio, pieces[0])
         layers, carried = self.encode(log_mel, list(pieces[1:]))
         return self.log_probs(layers[-1]), torch.cat([tail, *carried], dim=1)
@@ -129,16 +161,16 @@ class AcousticNetwork(nn.Module):
         """The network behind the MFCC's logarithm, where training puts its masks.
 
         Args:
-            log_mel: float32 [batch, frames * 4, mels] (with strides of 2 and 2).
-            pieces: the state, in parts, without the samples' tail.
+            log_mel: float32 [batch, hops, mels], hops a multiple of the product of the strides.
+            pieces: the state without the MFCC's tail, cut by `state_sizes`.
 
         Returns:
-            What each LSTM layer says, [batch, frames, lstm_size], and the next state's parts.
+            What each LSTM layer says, [batch, frames, lstm_size], and the next pieces.
         """
         x = (self.mfcc.cepstra(log_mel) - self.mean) / self.deviation
         batch, layers, carried = x.shape[0], list[Tensor](), list[Tensor]()
         for convolution, context in zip(self.convolutions, pieces, strict=False):
-            x, context = convolution(x, context.view(batch, convolution.context_frames, convolution.inputs))
+            x, context = convolution(x, context.view(batch, -1, x.shape[2]))
             carried.append(context.reshape(batch, -1).float())
         for lstm, memory in zip(self.lstms, pieces[len(self.convolutions) :], strict=True):
             x, memory = lstm(x, memory)

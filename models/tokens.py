@@ -8,7 +8,11 @@ BLANK = ""
 
 @dataclass(frozen=True)
 class Tokens:
-    """An ordered set of tokens; index 0 is the CTC blank, written as the empty string."""
+    """An ordered set of tokens; index 0 is the CTC blank, written as the empty string.
+
+    Raises:
+        ValueError: no blank at index 0, or a token twice.
+    """
 
     strings: tuple[str, ...]
 
@@ -20,7 +24,7 @@ class Tokens:
         return len(self.strings)
 
     def encode(self, text: str) -> list[int]:
-        """Indices of the longest tokens that spell `text`, from left to right.
+        """Indices of the tokens that spell `text`, always the longest that fits, from left to right.
 
         Raises:
             ValueError: a character that no token can spell.
@@ -38,6 +42,7 @@ class Tokens:
         return found
 
     def decode(self, indices: list[int]) -> str:
+        """The text that tokens spell; blanks vanish, repeats stay."""
         return "".join(self.strings[i] for i in indices)
 
 
@@ -45,5 +50,9 @@ ENGLISH_CHARACTERS = Tokens((BLANK, " ", "'", *"abcdefghijklmnopqrstuvwxyz"))
 
 
 def frames_needed(indices: list[int]) -> int:
-    """The exact CTC bound: a frame for each token, and one for the blank between two of the same."""
+    """The exact CTC bound: a frame for each token, and one for the blank between two of the same.
+
+    With fewer frames no path writes these tokens and the loss is infinite; with as many there is one
+    (Graves et al. 2006, section 3.1).
+    """
     return len(indices) + sum(a == b for a, b in pairwise(indices))

@@ -9,11 +9,14 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
@@ -21,14 +24,18 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from ..features import Augment, spec_augment
-from .audio_pack import AudioPack, open_pack
+from .audio_pack import AudioPack, load_samples, open_pack
 from .batches import Batch, BatchConfig, EpochBatches
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import TrainConfig, read_config
 from .error_rate import character_errors, word_errors
+from .manifest import ManifestError, read_manifest
 from .network import AcousticNetwork
 from .phones import PHONES
 from .tokens import Tokens
+
+MOST_SKIPPED_STEPS = 100  # in a row; weights that no batch can improve will not heal
+LONGEST_WAIT = timedelta(days=1)  # of the other processes, while the first decodes audio or validates
 
 
 class TrainingError(RuntimeError):
@@ -45,10 +52,10 @@ class TrainableNetwork(nn.Module):
 
     def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Log-probabilities of tokens and of phones, and the next state."""
-        pieces = state.split(self.network.state_sizes, dim=1)
-        with torch.no_grad(), torch.autocast(audio.device.type, enabled=False):
+        pieces, mfcc = torch.split(state, self.network.state_sizes, dim=1), self.config.network.mfcc
+        with torch.no_grad():
             log_mel, tail = self.network.mfcc.log_mel(audio, pieces[0])
-            log_mel = spec_augment(log_mel, self.config.augment)
+            log_mel = spec_augment(log_mel, self.config.augment, mfcc.sample_rate_hz / mfcc.hop_samples)
         layers, carried = self.network.encode(log_mel, list(pieces[1:]))
         phones = self.phone_head and F.log_softmax(self.phone_head(layers[self.config.phone_layer - 1]).float(), dim=-1)
         return self.network.log_probs(layers[-1]), phones, torch.cat([tail, *carried], dim=1)
@@ -59,7 +66,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
 
     Args:
         config_path: see `TrainConfig`. A run that has a `last.safetensors` goes on from there, to the step.
-        init: a checkpoint whose weights a new run begins with.
+        init: a checkpoint whose weights a new run begins with; a run that goes on does not read it.
 
     Raises:
         ConfigError, ManifestError, CheckpointError, TrainingError: with a sentence that says what to do.
@@ -72,14 +79,19 @@ def train(config_path: Path, init: Path | None = None) -> Path:
     # Data: every rank opens the same packs; rank 0 decodes what is not decoded yet.
     if rank == 0:
         packs = [_open(config, source.manifest, say) for source in config.train]
+        validation = [_open(config, path, say) for path in config.validation]
     if ranks > 1:
         dist.barrier()
     if rank != 0:
         packs = [_open(config, source.manifest, None) for source in config.train]
-    validation = [_open(config, path, say) for path in config.validation]
+        validation = []  # rank 0 does it alone
     if not any(pack.clips for pack in packs):
         raise TrainingError("none of the training utterances can be used; the reasons are listed above")
-    augment = Augment(config.augment, _recordings(config.noise), _recordings(config.rooms))
+    for path, pack in zip(config.validation, validation, strict=False):
+        if not pack.clips:
+            raise TrainingError(f"no utterance of {path} can be used for validation; the reasons are listed above")
+    rate_hz = config.network.mfcc.sample_rate_hz
+    augment = Augment(config.augment, _recordings(config.noise, rate_hz), _recordings(config.rooms, rate_hz), rate_hz)
 
     # Network: from the last checkpoint, from another's weights, or from nothing but the data's mean and variance.
     last, best = config.run / "last.safetensors", config.run / "best.safetensors"
@@ -92,13 +104,14 @@ def train(config_path: Path, init: Path | None = None) -> Path:
     trainable = TrainableNetwork(network, config).to(device)
     forward: nn.Module = trainable
     if ranks > 1:
-        forward = DistributedDataParallel(trainable, [device.index] if device.type == "cuda" else None)
+        devices = [device.index] if device.type == "cuda" else None
+        forward = DistributedDataParallel(trainable, devices, broadcast_buffers=False)  # no buffer ever changes
     average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     optimiser = torch.optim.AdamW(
         trainable.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
     )
     carried = network.initial_state(1)
-    progress = {"step": 0, "epoch": 0, "batch": 0, "hours": 0.0, "skipped": 0, "best_wer": math.inf}
+    progress: dict[str, Any] = {"step": 0, "epoch": 0, "batch": 0, "hours": 0.0, "skipped": 0, "best_wer": math.inf}
     if checkpoint is not None and last.exists():
         progress |= checkpoint.progress
         average = {name: checkpoint.extra[f"average.{name}"].to(device) for name in average}
@@ -106,15 +119,17 @@ def train(config_path: Path, init: Path | None = None) -> Path:
         _restore(optimiser, trainable, checkpoint)
     if say:
         parameters = sum(p.numel() for p in network.parameters())
+        if init and last.exists():
+            say(f"{last} goes on; {init} is not used, for that name another run folder")
         say(f"{parameters:,} parameters, from step {progress['step']} to {config.steps}")
 
-    started, heard_s, losses = time.monotonic(), 0.0, list[float]()
+    started, heard_s, losses, skipped_in_a_row = time.monotonic(), 0.0, list[float](), 0
     network.train()
     for batch in _batches(config, packs, augment, progress, rank, ranks, tokens):
         if progress["step"] >= config.steps:
             break
         step = progress["step"]
-        torch.manual_seed(hash((config.seed, step, rank)))  # masks and dropout depend on the step alone
+        torch.manual_seed(_seed(config.seed, step, rank))  # masks and dropout depend on the step alone
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * _schedule(step, config)
 
@@ -128,17 +143,24 @@ def train(config_path: Path, init: Path | None = None) -> Path:
             second = _ctc(phones[said, look_ahead:], batch.phones, batch.frames[said], batch.phone_lengths[said])
             loss = loss + config.phone_loss * second
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(trainable.parameters(), config.clip_norm)
-        if torch.isfinite(norm) and torch.isfinite(loss):
+        if torch.isfinite(norm):  # the same on every rank, and never so where the loss is not a number
             optimiser.step()
+            skipped_in_a_row = 0
             _move_average(average, network, min(config.average, (1 + step) / (10 + step)))
             carried = next_state.detach()
             losses.append(loss.item())
         else:
             progress["skipped"] += 1
+            skipped_in_a_row += 1
             if say:
                 say(f"step {step}: skipped, the loss or its gradient is not finite ({progress['skipped']} so far)")
+            if skipped_in_a_row == MOST_SKIPPED_STEPS:
+                raise TrainingError(
+                    f"the last {MOST_SKIPPED_STEPS} steps gave no finite gradient; go on from the last checkpoint with "
+                    "a lower learning_rate"
+                )
         heard_s += batch.speech_s * ranks
         progress["step"] += 1
         progress["hours"] += batch.speech_s * ranks / 3600
@@ -191,8 +213,13 @@ def _start_process(config: TrainConfig) -> tuple[int, int, torch.device]:
         if config.threads:
             torch.set_num_threads(config.threads)
     if ranks > 1:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
     return rank, ranks, device
+
+
+def _seed(*numbers: int) -> int:
+    """One seed from several numbers, the same on every machine."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _open(config: TrainConfig, manifest: Path, say: "_Reporter | None") -> AudioPack:
@@ -214,27 +241,29 @@ def _open(config: TrainConfig, manifest: Path, say: "_Reporter | None") -> Audio
     return pack
 
 
-def _recordings(manifest: Path | None) -> list[np.ndarray]:
-    """The audio of a manifest, as float32 arrays."""
-    import librosa
-
-    from .manifest import read_manifest
-
-    return [librosa.load(u.audio, sr=16_000)[0] for u in read_manifest(manifest)] if manifest else []
+def _recordings(manifest: Path | None, sample_rate_hz: int) -> list[NDArray[np.float32]]:
+    """The audio of a manifest, each float32 [samples]."""
+    recordings = []
+    for utterance in read_manifest(manifest) if manifest else []:
+        try:
+            recordings.append(load_samples(utterance, sample_rate_hz))
+        except Exception as error:  # whatever a decoder raises
+            raise ManifestError(f"{utterance.audio} of {manifest} cannot be read: {error!r}") from error
+    return recordings
 
 
 def _statistics(network: AcousticNetwork, packs: list[AudioPack], seed: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the cepstra over some hundred clips."""
+    """Mean and standard deviation of the cepstra over some hundred clips, each float32 [coefficients]."""
     rng = np.random.default_rng(seed)
     clips = [(pack, clip) for pack in packs for clip in pack.clips]
     frames = []
     for number in rng.choice(len(clips), min(300, len(clips)), replace=False):
         pack, clip = clips[number]
-        samples = torch.from_numpy(pack.audio[clip.start : clip.start + clip.samples].astype(np.float32) / 32_768)
+        samples = torch.from_numpy(pack.samples(clip))
         whole = len(samples) // network.config.mfcc.hop_samples * network.config.mfcc.hop_samples
         frames.append(network.mfcc(samples[None, :whole])[0][0])
     cepstra = torch.cat(frames)
-    return cepstra.mean(0), cepstra.std(0).clamp(min=1e-3)
+    return cepstra.mean(0), cepstra.std(0, correction=min(1, len(cepstra) - 1)).clamp(min=1e-3)
 
 
 def _take_weights(network: AcousticNetwork, checkpoint: Checkpoint, whole: bool, say: "_Reporter | None") -> None:
@@ -257,12 +286,13 @@ def _batches(
     config: TrainConfig,
     packs: list[AudioPack],
     augment: Augment,
-    progress: dict[str, float],
+    progress: dict[str, Any],
     rank: int,
     ranks: int,
     tokens: Tokens,
 ) -> Iterator[Batch]:
-    """Batches without end, from where `progress` stands; each rank takes every `ranks`-th."""
+    """Batches without end, from where `progress` stands, which is moved on; each rank takes every `ranks`-th."""
+    empty_epochs = 0
     while True:
         epoch = EpochBatches(
             packs,
@@ -271,16 +301,24 @@ def _batches(
             augment,
             config.network.samples_per_frame,
             config.network.look_ahead_frames,
-            tokens,
+            tokens.strings.index(" "),
             config.seed,
-            int(progress["epoch"]),
-            with_phones=config.phone_loss > 0,
+            progress["epoch"],
+            config.network.mfcc.sample_rate_hz,
+            tokens if config.phone_loss else None,
         )
-        numbers = range(int(progress["batch"]) + rank, len(epoch) - len(epoch) % ranks, ranks)
+        empty_epochs = empty_epochs + 1 if len(epoch) < ranks else 0
+        if empty_epochs == 10:  # a fraction as weight may leave one epoch empty
+            raise TrainingError(
+                f"an epoch has {len(epoch)} batches for {ranks} processes; add speech, or raise longest_s or the "
+                "weights, or lower batch_s"
+            )
+        numbers = range(progress["batch"] + rank, len(epoch) - len(epoch) % ranks, ranks)
         loader = DataLoader(
             epoch,
             batch_size=None,
             sampler=numbers,
+            multiprocessing_context="fork" if config.workers else None,  # audio and noise are not copied
             num_workers=config.workers,
             prefetch_factor=4 if config.workers else None,
         )
@@ -299,7 +337,7 @@ def _schedule(step: int, config: TrainConfig) -> float:
 
 
 def _starting_states(carried: Tensor, batch: int, network: AcousticNetwork, chance: float) -> Tensor:
-    """Zeros, or for some rows the state in which an utterance of the last batch ended."""
+    """float32 [batch, state_size]: zeros, or for some rows the state in which an utterance of the last batch ended."""
     rows = carried[torch.randint(len(carried), (batch,))]
     keep = (torch.rand(batch, 1) < chance).to(rows)
     return rows * keep
@@ -324,9 +362,10 @@ def _validate(
         None,
         config.network.samples_per_frame,
         config.network.look_ahead_frames,
-        tokens,
+        tokens.strings.index(" "),
         0,
         0,
+        config.network.mfcc.sample_rate_hz,
     )
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
         for batch in (batches[i] for i in range(len(batches))):
@@ -334,7 +373,8 @@ def _validate(
             log_probs, _ = network(audio, network.initial_state(len(audio)))
             best = log_probs[:, config.network.look_ahead_frames :].argmax(-1).cpu()
             heard += [greedy(row[:n].tolist(), tokens) for row, n in zip(best, batch.frames, strict=True)]
-            said += [tokens.decode(row.tolist()) for row in batch.targets.split(batch.target_lengths.tolist())]
+            spelled = torch.split(batch.targets, batch.target_lengths.tolist())
+            said += [tokens.decode(row.tolist()) for row in spelled]
     return word_errors(said, heard).rate, character_errors(said, heard).rate
 
 
@@ -345,15 +385,18 @@ def greedy(indices: list[int], tokens: Tokens) -> str:
 
 
 def _training_tensors(optimiser: torch.optim.Optimizer, trainable: TrainableNetwork) -> dict[str, Tensor]:
-    """The optimiser's memory and the phone head, by name."""
-    names = {parameter: name for name, parameter in trainable.named_parameters()}
-    tensors = {f"optimiser.{names[p]}.{key}": v for p, entries in optimiser.state.items() for key, v in entries.items()}
+    """AdamW's moments and step counts by the names of the weights, and the phone head."""
+    tensors = {
+        f"optimiser.{name}.{key}": value
+        for name, parameter in trainable.named_parameters()
+        for key, value in optimiser.state[parameter].items()
+    }
     head = trainable.phone_head
-    return tensors | ({f"phone_head.{name}": v for name, v in head.state_dict().items()} if head else {})
+    return tensors | ({f"phone_head.{name}": value for name, value in head.state_dict().items()} if head else {})
 
 
 def _restore(optimiser: torch.optim.Optimizer, trainable: TrainableNetwork, checkpoint: Checkpoint) -> None:
-    """The opposite of `_training_tensors`; the network's own weights are already there."""
+    """Put back what `_training_tensors` took."""
     if trainable.phone_head:
         trainable.phone_head.load_state_dict({n: checkpoint.extra[f"phone_head.{n}"] for n in ("weight", "bias")})
     for name, parameter in trainable.named_parameters():
@@ -376,7 +419,7 @@ class _Reporter:
 
     def step(
         self,
-        progress: dict[str, float],
+        progress: dict[str, Any],
         loss: float,
         norm: float,
         rate: float,
@@ -384,7 +427,7 @@ class _Reporter:
         per_step_s: float,
         config: TrainConfig,
     ) -> None:
-        step = int(progress["step"])
+        step = progress["step"]
         times_real_time = heard_s / (per_step_s * config.log_every_steps)
         left_min = (config.steps - step) * per_step_s / 60
         self(
@@ -396,8 +439,9 @@ class _Reporter:
         for name, value in scalars.items():
             self.board.add_scalar(name, value, step)
 
-    def validation(self, progress: dict[str, float], rates: dict[str, tuple[float, float]]) -> None:
+    def validation(self, progress: dict[str, Any], rates: dict[str, tuple[float, float]]) -> None:
         for name, (wer, cer) in rates.items():
             self(f"step {progress['step']}  {name}: WER {wer:.1%}  CER {cer:.1%}")
-            self.board.add_scalar(f"{name}/wer", wer, int(progress["step"]))
-            self.board.add_scalar(f"{name}/cer", cer, int(progress["step"]))
+            self.board.add_scalar(f"{name}/wer", wer, progress["step"])
+            self.board.add_scalar(f"{name}/cer", cer, progress["step"])
+        self.board.flush()

@@ -1,20 +1,24 @@
 """Streaming speech recognition: sound in, text out, through one small ONNX file.
 
-Read in this order: events, decoder, greedy, model_file, resample, samples, stream, audio_file, recogniser, cli.
+Read in this order: events, decoder, greedy, model_file, resample, samples, endpoint, stream, audio_file, recogniser,
+cli.
 """
 
 from .decoder import Decoded, Decoder
+from .endpoint import EndpointRules
 from .errors import AudioError, ModelError, RilletError
 from .events import Event, Final, Partial, Transcript, Word
-from .model_file import AcousticModel, ModelInfo
+from .model_file import SHIPPED_SAMPLE, AcousticModel, ModelInfo
 from .recogniser import Recognizer
 from .stream import Stream
 
 __all__ = [
+    "SHIPPED_SAMPLE",
     "AcousticModel",
     "AudioError",
     "Decoded",
     "Decoder",
+    "EndpointRules",
     "Event",
     "Final",
     "ModelError",

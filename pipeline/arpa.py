@@ -95,7 +95,7 @@ def _levels(entries: list[Entries], word_type: type) -> Iterator[Level]:
     index: dict[Ngram, int] = {(): 0}
     ordered: list[Ngram] = []
     parents: list[Array] = []
-    tables = []
+    tables: list[tuple[Array, Array]] = []
     for level in entries:
         ordered = sorted(level)
         parents.append(np.array([index[ngram[:-1]] for ngram in ordered], np.int64))

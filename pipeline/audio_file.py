@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from .containers import breaks_off
 from .errors import (
     AudioFileNotFoundError,
@@ -20,12 +17,11 @@ from .errors import (
     TruncatedAudioError,
 )
 from .mp3_pipe import looks_like_mp3, pipe_from_mp3
-from .samples import check_sample_rate, to_mono
+from .samples import FloatArray, check_sample_rate, to_mono
 
 if TYPE_CHECKING:
     import soundfile  # type: ignore[import-untyped]  # loads libsndfile; `read_blocks` does it
 
-FloatArray = npt.NDArray[np.float32]
 
 BLOCK_S = 0.1
 UNKNOWN_LENGTH = 2**62  # libsndfile gives the largest number there is

@@ -1,17 +1,18 @@
 """CTC prefix beam search: the texts that explain the sound best, each summed over all its alignments.
 
-Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using bi-directional recurrent DNNs": for
-every prefix two masses are kept, of the alignments that end in blank and of those that end in its last token. Masses are
-plain probabilities, rescaled before they vanish; language enters when prefixes are compared.
+Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using bi-directional recurrent DNNs":
+for every prefix two masses are kept, of the alignments that end in blank and of those that end in its last token. They
+are plain probabilities, rescaled before they vanish; language enters when prefixes are compared.
 
-A prefix is a string with one character per token, reaching back to the last commit: strings are quick to extend, hash and
-compare, and a state made of them can be written down.
+A prefix is a string with one character per token, reaching back to the last commit: strings are quick to extend, hash
+and compare, and a state made of them can be written down.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from heapq import heappush, heappushpop
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ BLANK = 0
 SMALLEST_MASS = 1e-120
 COMMIT_EVERY_FRAMES = 8  # commits happen at frames divisible by this, so that they do not depend on the chunking
 LANGUAGE_GAIN_NATS = 4.0  # a text may gain so much by one more token, when a likely word is finished
+GRAMMAR_PRUNE_NATS = 30.0  # leaving a phrase that was begun costs much at once: its words become unknown ones
 GRAMMAR_TOKEN_LOG_PROB = -14.0  # a grammar forbids most tokens, and the right one may be unlikely
 
 
@@ -74,6 +76,9 @@ class BeamDecoder:
         self._options = options or BeamOptions()
         self._text = TextModel(tokens, self._options, lm, hotwords, grammar)
         self._space_tokens = {i for i, token in enumerate(self._tokens) if token == " "}
+        # with one more letter a word becomes less likely, unless that leads into a hotword
+        self._gaining_tokens = {i for i, token in enumerate(self._tokens) if hotwords or " " in token}
+        self._prune_nats = max(self._options.prune_nats, GRAMMAR_PRUNE_NATS if grammar else 0.0)
         self._wait_frames = round(self._options.commit_after_s / frame_s)
 
     def start(self) -> BeamState:
@@ -86,10 +91,7 @@ class BeamDecoder:
         """Read frames (see `Decoder.step`); log_probs are float32 [frames, tokens]."""
         committed: list[Word] = []
         for blank, tokens in self._likely_tokens(log_probs):
-            if tokens:
-                state = self._hear(state, blank, tokens)
-            else:
-                state = self._hear_nothing(state, blank)
+            state = self._hear(state, blank, tokens) if tokens else self._hear_nothing(state, blank)
             if state.frame % COMMIT_EVERY_FRAMES == 0:
                 words, state = self._commit(state)
                 committed += words
@@ -179,16 +181,17 @@ class BeamDecoder:
                 marks = (*marks[:-1], Mark(first, frame, max(log_prob, held[1]), cut))
             stays[prose.tokens] = Hypothesis(prose, total * blank_prob, mass_nonblank * held[0], marks)
 
-        # Or it goes on by one token; that text may be there already, else it is looked up what language says to it.
-        scores = [log(mass) + each.prose.weight for each in stays.values() if (mass := each.blank + each.nonblank)]
+        # Or it goes on by one token, to a text that may be there already.
+        scores = sorted(
+            (log(mass) + each.prose.weight for each in stays.values() if (mass := each.blank + each.nonblank)),
+            reverse=True,
+        )
         reaches = [log(each.blank + each.nonblank) + each.prose.weight for each in state.hypotheses]
-        floor = max(reaches) + max(blank, tokens[0][1]) - options.prune_nats
-        if len(scores) >= options.width:
-            floor = max(floor, min(scores))
-        ranked: list[tuple[float, Hypothesis]] = []
-        for reach, (prose, mass_blank, mass_nonblank, marks) in zip(reaches, state.hypotheses, strict=True):
-            last = prose.tokens[-1:]
-            for token, name, log_prob, prob in candidates:
+        floor = max(reaches) + max(blank, tokens[0][1]) - self._prune_nats
+        proposals: list[tuple[float, int, int, float]] = []
+        for i, (prose, mass_blank, mass_nonblank, marks) in enumerate(state.hypotheses):
+            last, reach = prose.tokens[-1:], reaches[i]
+            for j, (token, name, log_prob, prob) in enumerate(candidates):
                 if reach + log_prob < floor - LANGUAGE_GAIN_NATS:
                     break
                 mass = (mass_blank if name == last else mass_blank + mass_nonblank) * prob
@@ -201,22 +204,37 @@ class BeamDecoder:
                         old_marks = (*marks, Mark(frame, frame, log_prob, old.settled))
                     stays[old.tokens] = Hypothesis(old, blank_mass, nonblank_mass + mass, old_marks)
                     continue
-                longer = extend(prose, token)
-                if longer is not None and (score := log(mass) + longer.weight) >= floor:
-                    # its mark is made below, if it survives: most of these do not
-                    ranked.append((score, Hypothesis(longer, 0.0, mass, marks)))
-        for hypothesis in stays.values():
-            mass = hypothesis.blank + hypothesis.nonblank
-            if mass:
-                ranked.append((log(mass) + hypothesis.prose.weight, hypothesis))
-        ranked.sort(key=lambda each: (-each[0], each[1].prose.tokens))
-        floor = ranked[0][0] - options.prune_nats
+                may_gain = not prose.word or token in self._gaining_tokens
+                hope = reach + log_prob + (LANGUAGE_GAIN_NATS if may_gain else 0.0)
+                if hope >= floor:
+                    proposals.append((hope, i, j, mass))
+        ranked = [
+            (log(mass) + each.prose.weight, each.prose.tokens, each)
+            for each in stays.values()
+            if (mass := each.blank + each.nonblank)
+        ]
+
+        # What language says to a new text is looked up for the most hopeful first, and for as long as there is hope.
+        least = scores[: options.width][::-1]  # a heap of the best scores so far
+        proposals.sort(reverse=True)
+        for hope, i, j, mass in proposals:
+            if len(least) == options.width:
+                floor = max(floor, least[0])
+            if hope < floor:
+                break
+            longer = extend(state.hypotheses[i].prose, candidates[j][0])
+            if longer is not None and (score := log(mass) + longer.weight) >= floor:
+                (heappushpop if len(least) == options.width else heappush)(least, score)
+                # its mark is made below, if it survives: many do not
+                ranked.append((score, longer.tokens, Hypothesis(longer, 0.0, mass, state.hypotheses[i].marks)))
+        ranked.sort(reverse=True)
+        floor = ranked[0][0] - self._prune_nats
         kept = []
-        for score, hypothesis in ranked[: options.width]:
+        for score, name, hypothesis in ranked[: options.width]:
             if score < floor:
                 break
-            if len(hypothesis.marks) < len(hypothesis.prose.tokens):
-                new = Mark(frame, frame, probs[hypothesis.prose.tokens[-1]][1], hypothesis.prose.settled)
+            if len(hypothesis.marks) < len(name):
+                new = Mark(frame, frame, probs[name[-1]][1], hypothesis.prose.settled)
                 hypothesis = hypothesis._replace(marks=(*hypothesis.marks, new))
             kept.append(hypothesis)
         return _rescaled(BeamState(frame + 1, tuple(kept), state.log_scale, state.shares))

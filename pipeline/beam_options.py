@@ -8,8 +8,8 @@ class BeamOptions:
     """How wide the search is, how much it trusts language, and how long it may wait."""
 
     width: int = 16  # texts kept after each frame
-    prune_nats: float = 12.0  # texts that fall behind the best by more are dropped
-    token_log_prob: float = -7.0  # tokens less likely than this in a frame are not tried (with a grammar: -14)
+    prune_nats: float = 10.0  # texts that fall behind the best by more are dropped (with a grammar: 30)
+    token_log_prob: float = -6.0  # tokens less likely than this in a frame are not tried (with a grammar: -14)
     tokens_per_frame: int = 10  # nor more than the best so many (with a grammar: all)
     blank_prob: float = 0.999  # a frame whose blank is likelier than this says nothing
     commit_after_s: float = 2.5  # a finished word is committed at the latest so long after it was heard

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from .cli_lm import app as lm_app
 from .errors import MissingExtraError, RilletError
 from .events import Event, Final
+from .model_file import SHIPPED_SAMPLE
 
 BAD_INPUT = 2  # exit code: something that was handed in could not be used
 INTERRUPTED = 130  # as shells report Ctrl-C
@@ -24,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(lm_app, name="lm")
 
 
 def _print_version(wanted: bool) -> None:
@@ -44,6 +47,7 @@ def rillet(
 
     \b
     Examples:
+      rillet transcribe --sample
       rillet transcribe talk.wav
       rillet transcribe *.flac > notes.txt
       rillet transcribe interview.wav --channel 2
@@ -52,7 +56,12 @@ def rillet(
 
 @app.command()
 def transcribe(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="WAV, FLAC, MP3, Ogg Vorbis or Opus.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", help="WAV, FLAC, MP3, Ogg Vorbis or Opus.")
+    ] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Transcribe the recording that comes with rillet, a synthetic voice.")
+    ] = False,
     model: Annotated[
         Path | None, typer.Option(metavar="PATH", help="A model file; by default the English one that is included.")
     ] = None,
@@ -67,10 +76,14 @@ def transcribe(
 
     \b
     Examples:
+      rillet transcribe --sample
       rillet transcribe talk.wav
       rillet transcribe *.flac > notes.txt
       rillet transcribe interview.wav --channel 2
     """
+    files = [*(files or []), *([SHIPPED_SAMPLE] if sample else [])]
+    if not files:
+        raise typer.BadParameter("name at least one sound file, or say --sample.", param_hint="FILE")
     from .recogniser import Recognizer
 
     recogniser = Recognizer.load(model)
@@ -111,17 +124,36 @@ def train(
         Path | None, typer.Option(metavar="CHECKPOINT", help="Begin with the weights of this checkpoint.")
     ] = None,
 ) -> None:
-    """Train an acoustic model. Needs: pip install 'rillet[train]'."""
-    _training_room("train", "models.train").train(config, init=init)
+    """Train an acoustic model, or go on with a training that was broken off. Needs: pip install 'rillet[train]'.
+
+    \b
+    Examples:
+      rillet train english.toml
+      rillet train mine.toml --init english/best.safetensors
+      torchrun --nproc-per-node 4 -m rillet.pipeline.cli train english.toml
+    """
+    with _quiet_endings():
+        _run_from("models.train", "train", config, init=init)
 
 
 @app.command()
 def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A checkpoint or an exported .onnx file.")],
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="JSONL with audio files and their text.")],
+    worst: Annotated[int, typer.Option(min=0, metavar="N", help="Show so many of the worst utterances.")] = 5,
 ) -> None:
-    """Measure word and character error rates. Needs: pip install 'rillet[train]'."""
-    _training_room("evaluate", "models.evaluate").main(model, manifest)
+    """Measure word and character error rates. Needs: pip install 'rillet[train]'.
+
+    A JSONL line is {"audio": path, "text": words}. A LibriSpeech folder, a Common Voice .tsv, an LJSpeech metadata.csv
+    and a Kaldi data folder are understood as well.
+
+    \b
+    Examples:
+      rillet evaluate en.onnx test.jsonl
+      rillet evaluate run/best.safetensors LibriSpeech/test-clean --worst 20
+    """
+    with _quiet_endings():
+        _run_from("models.evaluate", "main", model, manifest, worst=worst)
 
 
 @app.command()
@@ -129,22 +161,34 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="What `rillet train` wrote.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The .onnx file to write.")],
     int8: Annotated[bool, typer.Option("--int8", help="8-bit weights: a quarter of the size.")] = False,
+    describe: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="Its name, language, licence, training_data and error_rates, for the file."),
+    ] = None,
 ) -> None:
-    """Turn a checkpoint into a model file. Needs: pip install 'rillet[train]'."""
-    _training_room("export", "export.onnx").main(checkpoint, output, int8=int8)
+    """Turn a checkpoint into a model file. Needs: pip install 'rillet[train]'.
+
+    The file is written only if it gives in onnxruntime what the checkpoint gives in torch.
+
+    \b
+    Examples:
+      rillet export run/best.safetensors -o en.onnx
+      rillet export run/best.safetensors -o en.onnx --int8 --describe en.json
+    """
+    _run_from("export.onnx", "main", checkpoint, output, int8=int8, describe=describe)
 
 
-def _training_room(command: str, module: str) -> Any:
-    """Import a module of a room that needs the extra `train`; by name, so that nothing here depends on it otherwise."""
+def _run_from(module: str, function: str, *arguments: Any, **options: Any) -> None:
+    """Call a function of a room that needs the extra `train`; by name, so that nothing here depends on it otherwise."""
     from importlib import import_module
 
     try:
-        return import_module(f"rillet.{module}")
+        getattr(import_module(f"rillet.{module}"), function)(*arguments, **options)
     except ModuleNotFoundError as error:
         missing = (error.name or "").split(".")[0]
         if missing in ("", "rillet"):
             raise  # no package to install: a bug of ours
-        raise MissingExtraError(command, "train", missing) from error
+        raise MissingExtraError("train", missing) from error
 
 
 @contextmanager

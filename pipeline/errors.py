@@ -131,13 +131,26 @@ class DamagedModelError(ModelError, ValueError):
 # ---- Use ------------------------------------------------------------------------------------------------------------
 
 
+class EndpointRulesError(RilletError, ValueError):
+    def __init__(self, name: str, value_s: float) -> None:
+        super().__init__(f"{name} is {value_s:g} and must be above 0 seconds; for no rule at all pass endpoints=None.")
+
+
+class OutputFormatError(RilletError, ValueError):
+    def __init__(self, path: PathLike, endings: list[str]) -> None:
+        super().__init__(f"{path}: the ending says which format to write; use one of: {', '.join(endings)}.")
+
+
+class OutputUnwritableError(RilletError, OSError):
+    def __init__(self, path: PathLike, reason: str) -> None:
+        super().__init__(f"{path}: this cannot be written ({reason}); name a place that exists and can be written to.")
+
+
 class StreamFinishedError(RilletError, RuntimeError):
     def __init__(self) -> None:
         super().__init__("this stream is finished; start a new one with Recognizer.stream().")
 
 
 class MissingExtraError(RilletError, ImportError):
-    def __init__(self, command: str, extra: str, module: str) -> None:
-        super().__init__(
-            f"`rillet {command}` needs {module}, which is not installed; install it with: pip install 'rillet[{extra}]'"
-        )
+    def __init__(self, extra: str, module: str) -> None:
+        super().__init__(f"this needs {module}, which is not installed; install it with: pip install 'rillet[{extra}]'")

@@ -3,7 +3,8 @@
 The promises, each with a test:
 
 1. `Partial.committed` never changes again: it is a prefix of every later `committed` and of the coming `Final.text`.
-2. There is exactly one `Final` per utterance; once out it is never altered. `finish()` gives the last one.
+2. There is exactly one `Final` per utterance; once out it is never altered. `finish()` gives the last one. Utterances
+   end by the rules of endpoint.py; one in which nothing was said has no text and no words.
 3. Times count from the start of the stream, never run backwards, and have the model's look-ahead subtracted.
 4. Words, times and finals do not depend on how the audio was cut into chunks.
 """

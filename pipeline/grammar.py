@@ -1,8 +1,9 @@
 """Only these phrases: a finite automaton over letters and spaces that the beam search may not leave.
 
-What is said is a sequence of phrases with spaces between them; with [unk] in the list, any other word may stand in place of a
-phrase, at a price. A text can be read in several ways at once ("one two" as two phrases or as the beginning of "one two
-three"), so a state is the set of all places where one could be, each with its extra price: a sorted tuple of values.
+What is said is a sequence of phrases with spaces between them; with [unk] in the list, any other word may stand in
+place of a phrase, at a price. A text can be read in several ways at once ("one two" as two phrases or as the beginning
+of "one two three"), so a state is the set of all places where one could be, each with its extra price: a sorted tuple
+of values.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from .hotwords import spellable
 
 UNKNOWN = "[unk]"
-UNKNOWN_PRICE = 6.0  # nats for a word that is in no phrase ...
-UNKNOWN_LETTER_PRICE = 0.7  # ... and for each of its letters
+UNKNOWN_PRICE = 4.0  # nats for a word that is in no phrase ...
+UNKNOWN_LETTER_PRICE = 0.5  # ... and for each of its letters
 
 ROOT, IN_UNKNOWN = 0, -1  # places besides the nodes of the phrases' tree
 State = tuple[tuple[int, float], ...]  # (place, price above the cheapest), sorted
@@ -84,8 +85,8 @@ class Grammar:
     def is_settled(self, state: State, letters: int) -> bool:
         """Whether everything so far, `letters` long, can be committed because it is whole phrases.
 
-        It must be so in every reading, where another could still turn an unknown word into part of a phrase; but for ever
-        ambiguous phrases ("a", "a a") must not keep everything open.
+        It must be so in every reading, where another could still turn an unknown word into part of a phrase; but
+        phrases that stay ambiguous for ever ("a", "a a") must not keep everything open.
         """
         wholes = [place == ROOT for place, _ in state]
         return all(wholes) or (any(wholes) and (not self.allows_unknown or letters > 2 * self._longest_letters))

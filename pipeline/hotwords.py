@@ -1,9 +1,9 @@
 """A user's own words: phrases that the beam search prefers a little when it hears something like them.
 
 The phrases form an Aho-Corasick automaton over letters and spaces in which matches begin at word beginnings only (Aho
-and Corasick 1975, "Efficient string matching"). A state is the number of a node, so it is a value like all of a decoder's
-state. Walking into a phrase earns a share of its bonus in advance; leaving it half-way takes that back, because what is
-pending depends on the node alone.
+and Corasick 1975, "Efficient string matching"). A state is the number of a node, so it is a value like all of a
+decoder's state. Walking into a phrase earns a share of its bonus in advance; leaving it half-way takes that back,
+because what is pending depends on the node alone.
 """
 
 from __future__ import annotations

@@ -36,10 +36,10 @@ class _Table:
     @classmethod
     def of(cls, level: Level) -> _Table:
         return cls(
-            memoryview(level.words),
-            memoryview(level.log_probs),
-            memoryview(level.log_backoffs),
-            memoryview(level.first_child),
+            level.words.data,
+            level.log_probs.data,
+            level.log_backoffs.data,
+            level.first_child.data,
             None if level.prob_book is None else level.prob_book.tolist(),
             None if level.backoff_book is None else level.backoff_book.tolist(),
         )
@@ -64,7 +64,7 @@ class LanguageModel:
         unigrams = trie.levels[0]
         log_probs = unigrams.log_probs if unigrams.prob_book is None else unigrams.prob_book[unigrams.log_probs]
         # p(word begins so) is a difference of two of these, because such words stand side by side
-        self._cumulative = memoryview(np.concatenate([[0.0], np.cumsum(np.exp(log_probs.astype(np.float64)))]))
+        self._cumulative = np.concatenate([[0.0], np.cumsum(np.exp(log_probs.astype(np.float64)))]).data
         self._scores: dict[tuple[State, str], tuple[float, State]] = {}
         self._begins: dict[str, float] = {}
 

@@ -27,4 +27,6 @@ class LanguageModelVersionError(LanguageModelError):
 
 class ArpaError(LanguageModelError):
     def __init__(self, path: PathLike, line_number: int, reason: str) -> None:
-        super().__init__(f"{path}, line {line_number}: {reason}; this is not an ARPA language model as they are written.")
+        super().__init__(
+            f"{path}, line {line_number}: {reason}; this is not an ARPA language model as they are written."
+        )

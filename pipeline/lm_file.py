@@ -4,7 +4,8 @@
     bytes 8..11   format version, uint32
     bytes 12..15  length of the header, uint32
     bytes 16..19  CRC-32 of the header, uint32
-    then          the header, JSON: {"order", "sections": [{"name", "dtype", "count", "offset"}], "bytes", "crc32", "about"}
+    then          the header, JSON: {"order", "sections": [{"name", "dtype", "count", "offset"}],
+                  "bytes", "crc32", "about"}
     then          the sections, each at a multiple of 8 bytes from the start of the file
 
 All numbers are little-endian. `vocabulary` is the sorted words in UTF-8 with a line feed after each; `1.words`,

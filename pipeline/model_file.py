@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from .errors import DamagedModelError, ModelNotFoundError, ModelVersionError, NotARilletModelError
+from .samples import FloatArray
 
 if TYPE_CHECKING:
     import onnxruntime  # type: ignore[import-untyped]  # slow to import; `AcousticModel.load` does it
 
-FloatArray = npt.NDArray[np.float32]
 T = TypeVar("T")
 
 FORMAT_VERSION = "1"
 PREFIX = "rillet."
 SHIPPED_MODEL = Path(__file__).parent.parent / "models" / "pretrained" / "en.onnx"
+SHIPPED_SAMPLE = SHIPPED_MODEL.with_name("sample.flac")  # a synthetic voice, 9 s: something to try a model with
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from .audio_file import read_blocks
 from .decoder import Decoder
+from .endpoint import EndpointRules
 from .errors import AudioError
 from .events import Event, Final, Transcript, spell
 from .greedy import GreedyDecoder
@@ -16,6 +17,7 @@ from .model_file import AcousticModel, ModelInfo
 from .stream import Stream
 
 Source = str | Path | npt.ArrayLike
+DEFAULT_RULES = EndpointRules()
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,19 @@ class Recognizer:
         """What the model file says about itself."""
         return self.model.info
 
-    def stream(self, *, channel: int | None = None) -> Stream:
-        """A new stream; `channel` as in `transcribe`."""
-        return Stream(self.model, self.decoder, channel)
+    def stream(self, *, channel: int | None = None, endpoints: EndpointRules | None = DEFAULT_RULES) -> Stream:
+        """A new stream.
+
+        Args:
+            channel: as in `transcribe`.
+            endpoints: when an utterance is over. None: when `finish` is called, and memory grows with the words.
+        """
+        return Stream(self.model, self.decoder, channel, endpoints)
 
     def events(
         self, source: Source, sample_rate: float | None = None, *, channel: int | None = None
     ) -> Iterator[Event]:
-        """Transcribe and tell what has been understood as it comes, the last event being a `Final`.
+        """Transcribe and tell what has been understood as it comes: utterances, the last event being a `Final`.
 
         Arguments and errors are those of `transcribe`. When a file turns out to be broken somewhere, first comes the
         `Final` of all that was heard until there, then the error.

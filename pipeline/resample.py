@@ -14,9 +14,8 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
+from .samples import FloatArray
 
 STOPBAND_DB = 100.0
 PASSBAND = 0.913  # of the lower Nyquist frequency; the stopband begins at 1

@@ -1,6 +1,6 @@
 """A live stream: the one object that changes, and the thin loop around the pure steps.
 
-samples -> to_mono -> Resampler.step -> fixed pieces -> AcousticModel.step -> Decoder.step -> events
+samples -> to_mono -> Resampler.step -> fixed pieces -> AcousticModel.step -> Decoder.step -> Endpointer.step -> events
 """
 
 from dataclasses import dataclass, field
@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .decoder import Decoded, Decoder
+from .endpoint import Endpointer, EndpointRules, EndpointState, frame_levels
 from .errors import SampleRateChangedError, StreamFinishedError
 from .events import Event, Final, Partial, Reason, Word, spell
 from .model_file import AcousticModel
 from .resample import ResamplerState, resampler_between
-from .samples import check_sample_rate, to_mono
-
-FloatArray = npt.NDArray[np.float32]
+from .samples import FloatArray, check_sample_rate, to_mono
 
 
 @dataclass
@@ -34,6 +33,7 @@ class StreamState:
     words: list[Word] = field(default_factory=list)  # committed, of this utterance
     text: str = ""  # of these words
     volatile: tuple[Word, ...] = ()
+    endpoint: EndpointState = field(default_factory=EndpointState)
     shown: tuple[int, str] = (0, "")  # number of committed words and volatile text of the last Partial
     finished: bool = False
 
@@ -44,10 +44,18 @@ class Stream:
     Feed it pieces of any size; the words, their times and the finals do not depend on how the audio is cut.
     """
 
-    def __init__(self, model: AcousticModel, decoder: Decoder[Any], channel: int | None = None) -> None:
+    def __init__(
+        self,
+        model: AcousticModel,
+        decoder: Decoder[Any],
+        channel: int | None = None,
+        endpoints: EndpointRules | None = None,
+    ) -> None:
         self._model = model
         self._decoder = decoder
         self._channel = channel
+        info = model.info
+        self._endpointer = Endpointer(endpoints, info.frame_s, info.look_ahead_frames) if endpoints else None
         self._state = StreamState(model.initial_state(), decoder.start())
 
     @property
@@ -83,7 +91,7 @@ class Stream:
         return [*self._hear(audio), *self._news()]
 
     def finish(self) -> list[Event]:
-        """Hear what is still under way, to the last sample, and end the stream: exactly one `Final`, at the end.
+        """Hear what is still under way, to the last sample, and end the stream; the last event is a `Final`.
 
         Raises:
             StreamFinishedError: it was called before.
@@ -119,14 +127,32 @@ class Stream:
         Every call of the model has the same size, because the scales of an int8 model depend on all that is in a call.
         """
         state, info = self._state, self._model.info
+        events: list[Event] = []
         for start in range(0, len(audio), info.step_samples):
-            log_probs, state.model = self._model.step(audio[None, start : start + info.step_samples], state.model)
+            piece = audio[start : start + info.step_samples]
+            log_probs, state.model = self._model.step(piece[None], state.model)
             first = max(info.look_ahead_frames - state.frames, 0)  # rows before it are about the time before the audio
             last = None if end_frame is None else end_frame - state.frames
-            decoded, state.decoder = self._decoder.step(log_probs[0, first:last], state.decoder)
+            rows = log_probs[0, first:last]
+            decoded, state.decoder = self._decoder.step(rows, state.decoder)
             state.frames += info.step_frames
             self._commit(decoded)
-        return []  # the finals of utterances that end by themselves, once there is endpointing
+            events += self._end_by_rules(piece, len(rows))
+        return events
+
+    def _end_by_rules(self, piece: FloatArray, decoded_frames: int) -> list[Event]:
+        """The `Final` if the utterance ends with this step."""
+        state = self._state
+        if self._endpointer is None:
+            return []
+        words = [*state.words[:1], *state.words[-1:], *state.volatile]
+        speech = (words[0].start_s, words[-1].end_s) if words else None
+        levels_dbfs = frame_levels(piece, self._model.info.samples_per_frame)
+        reason, state.endpoint = self._endpointer.step(levels_dbfs, decoded_frames, speech, state.endpoint)
+        if reason is None or (reason == "max_length" and not state.words):
+            return []
+        state.endpoint = self._endpointer.next_utterance(state.endpoint)
+        return [self._end_utterance(reason)]
 
     def _commit(self, decoded: Decoded) -> None:
         state = self._state
@@ -144,9 +170,11 @@ class Stream:
         return [Partial(state.utterance, state.text, shown[1], (*state.words, *state.volatile))]
 
     def _end_utterance(self, reason: Reason) -> Final:
+        """One that is too long ends with what is committed, and the decoder goes on as if nothing had happened."""
         state = self._state
-        decoded, state.decoder = self._decoder.finish(state.decoder)
-        self._commit(decoded)
+        if reason != "max_length":
+            decoded, state.decoder = self._decoder.finish(state.decoder)
+            self._commit(decoded)
         final = Final(state.utterance, state.text, tuple(state.words), reason)
         state.utterance += 1
         state.words, state.text, state.shown = [], "", (0, "")

@@ -45,6 +45,8 @@ class TextModel:
         grammar: Grammar | None = None,
     ) -> None:
         self._pieces = list(tokens)
+        plain = hotwords is None and grammar is None
+        self._letters = ["" if not plain or " " in piece else piece for piece in tokens]
         self._options = options
         self._lm = lm
         self._hotwords = hotwords
@@ -68,6 +70,13 @@ class TextModel:
 
     def extend(self, prose: Prose, token: int) -> Prose | None:
         """The text with one more token; None if the grammar or the length of the word forbids it."""
+        letter = self._letters[token]
+        if letter:  # the most frequent case, without all that cannot happen in it
+            word = prose.word + letter
+            if len(word) > MAX_WORD_LETTERS:
+                return None
+            weight = prose.fixed + self._promise(word, hot.ROOT)
+            return Prose(prose.tokens + chr(token), word, prose.lm, hot.ROOT, (), False, prose.fixed, weight)
         _, word, lm, node, place, _, fixed, _ = prose
         settled = False
         for i, character in enumerate(self._pieces[token]):

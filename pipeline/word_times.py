@@ -31,7 +31,8 @@ class Span(NamedTuple):
 def spans_of(pieces: Sequence[str], marks: Sequence[Mark]) -> list[Span]:
     """The words in a text of token pieces; a space in a piece is a word boundary."""
     spans: list[Span] = []
-    letters, heard = "", []  # of the word under way
+    letters = ""  # of the word under way
+    heard: list[Mark] = []
     for i, (piece, mark) in enumerate(zip(pieces, marks, strict=True)):
         for j, part in enumerate(piece.split(" ")):
             if j and letters:

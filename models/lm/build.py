@@ -10,12 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from ...pipeline import arpa, lm_file
+from ...pipeline.errors import RilletError
 from ...pipeline.lm import LanguageModel
 from ...pipeline.ngrams import BEGIN, NgramTrie, quantise
 from . import corpus, kneser_ney
 from .corpus import Source
 from .kneser_ney import Floats, NgramProbs
 from .prune import prune, removal_costs, with_backoffs
+
+
+class TextSourceError(RilletError, ValueError):
+    """Texts that no language model can be built from."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,46 @@ def build(sources: Sequence[Source], options: BuildOptions) -> NgramTrie:
     if options.size_mb is not None:
         threshold = max(threshold, _threshold_for(levels, costs, vocabulary, options.size_mb * 1e6))
     return with_backoffs(prune(levels, costs, threshold), vocabulary)
+
+
+def run(texts: Sequence[str], output: Path, options: BuildOptions) -> None:
+    """`rillet lm build`: texts are "PATH" or "PATH:WEIGHT"; all have a weight, or none."""
+    sources = parse_sources(texts)
+    trie = build(sources, options)
+    about = "modified Kneser-Ney of " + ", ".join(
+        f"{path.name} {source.weight:g}" for source in sources for path in source.paths
+    )
+    write(trie, output, about)
+    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB,", " + ".join(f"{len(level):,}" for level in trie.levels))
+    model = LanguageModel.load(output)
+    for source in sources:
+        found = perplexity(model, (s for path in source.paths for s in corpus.read_sentences(path, held_out=True)))
+        if found.words:
+            print(f"perplexity on held-out sentences of {source.paths[0].name}: {found.perplexity:.1f}")
+
+
+def parse_sources(texts: Sequence[str]) -> list[Source]:
+    """Sources from the command line; texts without weights are one source.
+
+    Raises:
+        TextSourceError: a file is missing, or only some have weights.
+    """
+    found: list[tuple[Path, float | None]] = []
+    for text in texts:
+        path, colon, weight = text.rpartition(":")
+        try:
+            found.append((Path(path), float(weight)) if colon else (Path(text), None))
+        except ValueError:
+            found.append((Path(text), None))
+    for each, _ in found:
+        if not each.is_file():
+            raise TextSourceError(f"{each}: there is no such text; check the spelling and the folder.")
+    if all(weight is None for _, weight in found):
+        return [Source(tuple(each for each, _ in found), 1.0)]
+    sources = [Source((each,), weight) for each, weight in found if weight is not None and weight > 0]
+    if len(sources) < len(found):
+        raise TextSourceError("give every text a weight above 0, as in books.txt:0.8 notes.txt:0.2, or none.")
+    return sources
 
 
 def _threshold_for(

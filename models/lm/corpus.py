@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import itertools
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -109,9 +110,7 @@ def count_ngrams(encoded: Sequence[NDArray[np.uint32]], vocabulary: list[str], o
         keys = ending_here[places - 1] << 32 | tokens[places]
         distinct, first, which = np.unique(keys, return_index=True, return_inverse=True)
         cuts = np.searchsorted(places, bounds)
-        counts = np.stack(
-            [np.bincount(which[a:b], minlength=len(distinct)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
-        )
+        counts = np.stack([np.bincount(which[a:b], minlength=len(distinct)) for a, b in itertools.pairwise(cuts)])
         levels.append(NgramCounts(distinct & 0xFFFFFFFF, distinct >> 32, ending_here[places[first]], counts))
         ending_here = np.zeros(len(tokens), np.int64)
         ending_here[places] = which

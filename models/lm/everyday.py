@@ -2,8 +2,8 @@
 
     python -m rillet.models.lm.everyday > everyday.txt
 
-Numbers, digit strings, times, dates, commands, courtesies: written from templates, the same lines every time. As one more
-source with a small weight it makes "yes", "thank you" and "twenty three" likely enough to be dictated.
+Numbers, digit strings, times, dates, commands, courtesies: written from templates, the same lines every time. As one
+more source with a small weight it makes "yes", "thank you" and "twenty three" likely enough to be dictated.
 """
 
 from __future__ import annotations
@@ -69,8 +69,9 @@ louder|quieter|mute|repeat|cancel|undo|redo|delete|save|send|open|close|print|se
 new paragraph|full stop|comma|question mark|exclamation mark|open bracket|close bracket|scroll down|scroll up|go back
 turn around|turn left|turn right|move forward|move back|stop recording|start recording|take a picture|take a note
 follow|learn|visual|house|tree|bed|bird|cat|dog|wow|happy|marvin|sheila
-volume up|volume down|turn it up|turn it down|turn it off|turn it on|next song|previous song|play some music|skip this song
-what's on my calendar|read my messages|send a message|make a call|answer the phone|hang up|check my email|set a reminder
+volume up|volume down|turn it up|turn it down|turn it off|turn it on|next song|previous song|play some music
+skip this song|what's on my calendar|read my messages|send a message|make a call|answer the phone|hang up
+check my email|set a reminder
 """.replace("\n", "|")
 
 

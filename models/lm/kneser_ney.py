@@ -67,10 +67,7 @@ def _source_probs(levels: Sequence[NgramCounts], source: int, begin: int) -> lis
         seen = totals > 0
         scale = np.divide(1.0, totals, out=np.zeros(contexts), where=seen)
         back_off = np.where(seen, left_over * scale, 1.0)
-        if n:
-            lower = probs[n - 1][level.suffixes]
-        else:
-            lower = np.full(len(counts), 1.0 / (len(counts) - 1))
+        lower = probs[n - 1][level.suffixes] if n else np.full(len(counts), 1.0 / (len(counts) - 1))
         values = (counts - discounts) * scale[level.parents] + back_off[level.parents] * lower
         if n == 0:
             values[begin] = 0.0

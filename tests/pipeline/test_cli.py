@@ -33,6 +33,13 @@ def test_one_file_is_one_paragraph(tone_model: Path, recording: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello world\n", "")
 
 
+def test_the_sample_comes_along(tone_model: Path, recording: Path) -> None:
+    done = rillet("transcribe", "--model", tone_model, recording, "--sample")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{recording}:\nhello world\n\n")
+    assert "sample.flac:" in done.stdout
+
+
 def test_bad_files_get_a_sentence_each_and_the_others_go_on(tone_model: Path, recording: Path, tmp_path: Path) -> None:
     text, empty, cut, nan = (tmp_path / name for name in ("text.wav", "empty.flac", "cut.wav", "nan.wav"))
     text.write_text("no sound here")
@@ -73,7 +80,7 @@ def test_version_and_help() -> None:
 def test_wrong_use_says_how(recording: Path) -> None:
     done = rillet("transcribe")
     assert done.returncode == 2
-    assert "Missing argument" in done.stderr
+    assert "name at least one sound file" in done.stderr
     assert "Traceback" not in rillet("transcribe", "--channel", "left", recording).stderr
 
 

@@ -79,7 +79,8 @@ def test_finish_begins_the_next_utterance_and_time_goes_on() -> None:
 
 
 def test_confidence_is_the_geometric_mean_of_the_peaks() -> None:
-    log_probs = np.concatenate([frames("a", posterior=0.5), frames("a", posterior=0.8), frames("b", posterior=0.4)])
+    said = [("a", 0.5), ("a", 0.8), ("a", 0.6), ("b", 0.4)]
+    log_probs = np.concatenate([frames(token, posterior=posterior) for token, posterior in said])
     (word,) = decode(log_probs)
     assert word.confidence == pytest.approx(math.sqrt(0.8 * 0.4))
 

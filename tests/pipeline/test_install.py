@@ -47,15 +47,13 @@ main()
     assert (done.returncode, done.stdout, done.stderr) == (0, "no torch\n", "")
 
 
-@pytest.mark.parametrize(
-    ("command", "arguments"), [("train", ["a"]), ("evaluate", ["a", "b"]), ("export", ["a", "-o", "b"])]
-)
+@pytest.mark.parametrize(("command", "arguments"), [("train", ["a"]), ("export", ["a", "-o", "b"])])
 def test_training_commands_say_what_to_install(command: str, arguments: list[str]) -> None:
     done = python(
         f"{BLOCK_TRAINING}\nfrom rillet.pipeline.cli import main\nsys.argv[0] = 'rillet'\nmain()", command, *arguments
     )
     assert done.returncode == 2
-    assert done.stderr.startswith(f"rillet: `rillet {command}` needs ")
+    assert done.stderr.startswith("rillet: this needs ")
     assert done.stderr.endswith("install it with: pip install 'rillet[train]'\n")
     assert done.stderr.count("\n") == 1
 
@@ -97,7 +95,7 @@ recognizer = Recognizer.load(sys.argv[1])
 words = 0
 for event in recognizer.events(sys.argv[2]):
     if isinstance(event, Final):
-        words = len(event.words)
+        words += len(event.words)
 print(words, *re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()))
 """
     if not Path("/proc/self/status").exists():

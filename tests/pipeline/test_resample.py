@@ -8,7 +8,8 @@ import pytest
 import soxr  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rillet.pipeline.resample import FloatArray, resampler_between
+from rillet.pipeline.resample import resampler_between
+from rillet.pipeline.samples import FloatArray
 
 TARGET_HZ = 16_000
 COMMON_RATES_HZ = (8_000, 11_025, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000, 192_000)

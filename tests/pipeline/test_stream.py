@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rillet.pipeline import Event, Final, Partial, Recognizer, Stream
+from rillet.pipeline import Decoded, Event, Final, Partial, Recognizer, Stream
 from rillet.pipeline.errors import (
     ChannelError,
     NonFiniteSamplesError,
@@ -113,6 +113,29 @@ def test_finish_flushes_exactly_the_look_ahead(recogniser: Recognizer, samples: 
     assert isinstance(final, Final)
     heard = [(word.text, word.start_s, word.end_s) for word in final.words]
     assert heard == ([("a", 0.0, -(-samples // 640) * 0.04)] if samples else [])
+
+
+class CountingDecoder:
+    """Spells nothing and remembers how many rows it was given."""
+
+    def start(self) -> int:
+        return 0
+
+    def step(self, log_probs: npt.NDArray[np.float32], state: int) -> tuple[Decoded, int]:
+        return Decoded(), state + len(log_probs)
+
+    def finish(self, state: int) -> tuple[Decoded, int]:
+        self.rows = state
+        return Decoded(), state
+
+
+@given(st.integers(0, 12_000), st.lists(st.integers(0, 12_000), max_size=3))
+@settings(deadline=None, max_examples=30)
+def test_the_decoder_gets_a_row_for_each_frame_of_audio(recogniser: Recognizer, samples: int, cuts: list[int]) -> None:
+    """No row for the look-ahead before the audio, and none for the silence that pads the last step."""
+    decoder = CountingDecoder()
+    listen(Stream(recogniser.model, decoder), np.zeros(samples), 16_000, [min(cut, samples) for cut in cuts])
+    assert decoder.rows == -(-samples // recogniser.info.samples_per_frame)
 
 
 def test_streams_side_by_side_do_not_mix(recogniser: Recognizer, speak: Speak) -> None:
