@@ -57,7 +57,9 @@ class TrainableNetwork(nn.Module):
             log_mel, tail = self.network.mfcc.log_mel(audio, pieces[0])
             log_mel = spec_augment(log_mel, self.config.augment, mfcc.sample_rate_hz / mfcc.hop_samples)
         layers, carried = self.network.encode(log_mel, list(pieces[1:]))
-        phones = self.phone_head and F.log_softmax(self.phone_head(layers[self.config.phone_layer - 1]).float(), dim=-1)
+        phones = None
+        if self.phone_head:
+            phones = F.log_softmax(self.phone_head(layers[self.config.phone_layer - 1]).float(), dim=-1)
         return self.network.log_probs(layers[-1]), phones, torch.cat([tail, *carried], dim=1)
 
 
