@@ -146,10 +146,10 @@ def to_onnx(network: AcousticNetwork) -> onnx.ModelProto:
 
 
 def quantise(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """LSTM weights as int8, a scale for each gate's output; scales of activations come from each call.
+    """Weights of LSTMs and convolutions as int8, a scale for each output; scales of activations come from each call.
 
-    The rest stays float: the spectrum needs it, and it is small. reduce_range keeps 7 bits, which processors without
-    VNNI add up without overflow.
+    The rest stays float: the spectrum needs it, and the head is small. reduce_range keeps 7 bits, which processors
+    without VNNI add up without overflow.
     """
     with tempfile.TemporaryDirectory() as folder, _quiet_logging():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
@@ -157,7 +157,8 @@ def quantise(graph: onnx.ModelProto) -> onnx.ModelProto:
         quantize_dynamic(
             source,
             target,
-            op_types_to_quantize=["LSTM"],
+            op_types_to_quantize=["LSTM", "MatMul"],
+            nodes_to_quantize=[n.name for n in graph.graph.node if n.op_type == "LSTM" or "/convolutions" in n.name],
             per_channel=True,
             reduce_range=True,
             weight_type=QuantType.QInt8,

@@ -1,6 +1,7 @@
 """From packs of clips to the batches of an epoch, the same for the same seed, epoch and number."""
 
 from dataclasses import dataclass
+from itertools import chain as concatenate
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from torch.utils.data import Dataset
 
 from ..features import Augment
 from .audio_pack import AudioPack, Clip
-from .tokens import frames_needed
+from .phones import phones_of
+from .tokens import Tokens, frames_needed
 
 Place = tuple[int, Clip]  # which pack, which clip
 
@@ -46,6 +48,8 @@ class Batch:
     frames: Tensor  # int64 [batch]: log-probability rows of each utterance, without the look-ahead
     targets: Tensor  # int64 [sum of target lengths]
     target_lengths: Tensor  # int64 [batch]
+    phones: Tensor  # int64 [sum of phone lengths]; empty where phones are not asked for
+    phone_lengths: Tensor  # int64 [batch]; 0 also where a pronunciation is not known
     speech_s: float  # without padding
 
 
@@ -59,6 +63,7 @@ class EpochBatches(Dataset[Batch]):
         augment: None for clean speech.
         samples_per_frame, look_ahead_frames, space: of the network; `space` is the token between joined clips.
         seed, epoch: what the draws depend on, neither negative.
+        pronounced: the tokens of texts whose phones batches shall have; None for no phones.
         sample_rate_hz: of the packs.
     """
 
@@ -74,10 +79,11 @@ class EpochBatches(Dataset[Batch]):
         seed: int,
         epoch: int,
         sample_rate_hz: int = 16_000,
+        pronounced: Tokens | None = None,
     ) -> None:
         self.packs, self.config, self.augment = packs, config, augment
         self.samples_per_frame, self.look_ahead_frames, self.space = samples_per_frame, look_ahead_frames, space
-        self.seed, self.epoch, self.sample_rate_hz = seed, epoch, sample_rate_hz
+        self.seed, self.epoch, self.sample_rate_hz, self.pronounced = seed, epoch, sample_rate_hz, pronounced
         rng = np.random.default_rng([seed, epoch])
         places: list[Place] = []
         for number, (pack, weight) in enumerate(zip(packs, weights, strict=True)):
@@ -100,13 +106,21 @@ class EpochBatches(Dataset[Batch]):
         audio = torch.zeros(len(utterances), width)
         for row, (samples, _) in zip(audio, utterances, strict=True):
             row[: len(samples)] = torch.from_numpy(samples)
+        targets = [tokens for _, tokens in utterances]
+        phones = [self._phones(tokens, n) for tokens, n in zip(targets, frames, strict=True)]
         return Batch(
             audio,
             torch.tensor(frames),
-            torch.tensor([token for _, tokens in utterances for token in tokens], dtype=torch.int64),
-            torch.tensor([len(tokens) for _, tokens in utterances]),
+            torch.tensor(list(concatenate.from_iterable(targets)), dtype=torch.int64),
+            torch.tensor([len(tokens) for tokens in targets]),
+            torch.tensor(list(concatenate.from_iterable(phones)), dtype=torch.int64),
+            torch.tensor([len(said) for said in phones]),
             sum(len(samples) for samples, _ in utterances) / self.sample_rate_hz,
         )
+
+    def _phones(self, tokens: list[int], frames: int) -> list[int]:
+        phones = phones_of(self.pronounced.decode(tokens)) if self.pronounced else None
+        return phones if phones and frames_needed(phones) <= frames else []
 
     def _join(self, places: list[Place], rng: np.random.Generator) -> list[list[Place]]:
         """Chains of short clips, and long clips alone."""

@@ -60,6 +60,8 @@ class TrainConfig:
     weight_decay: NonNegativeFloat = 0.01
     clip_norm: PositiveFloat = 2.0
     average: Chance = 0.999  # decay of the running mean of the weights, which is what is validated and kept
+    phone_loss: NonNegativeFloat = 0.0  # weight of a second CTC loss, on English phones, in a middle layer
+    phone_layer: PositiveInt = 2  # which LSTM layer, from 1
     carry_state_chance: Chance = 0.3  # utterances that begin in the state in which another ended, as in a long stream
     precision: Literal["float32", "bfloat16"] = "float32"
     validate_every_steps: PositiveInt = 500  # and keep the last checkpoint, from which a broken-off run goes on

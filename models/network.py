@@ -65,8 +65,10 @@ class CausalConvolution(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
         super().__init__()
-        self.inputs, self.context_frames = inputs, kernel - stride
-        self.convolution = nn.Conv1d(inputs, outputs, kernel, stride)
+        self.inputs, self.kernel, self.stride, self.context_frames = inputs, kernel, stride, kernel - stride
+        self.linear = nn.Linear(
+            kernel * inputs, outputs
+        )  # on the frames side by side, which int8 can do and nn.Conv1d not
         self.norm = nn.LayerNorm(outputs)
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,8 +82,9 @@ class CausalConvolution(nn.Module):
             [batch, frames / stride, outputs], and the next context.
         """
         x = torch.cat([context, x], dim=1)
-        y = self.convolution(x.transpose(1, 2)).transpose(1, 2)
-        return F.silu(self.norm(y)), x[:, x.shape[1] - self.context_frames :]
+        last = x.shape[1] - self.kernel + 1
+        beside = torch.cat([x[:, i : last + i : self.stride] for i in range(self.kernel)], dim=2)
+        return F.silu(self.norm(self.linear(beside))), x[:, x.shape[1] - self.context_frames :]
 
 
 class ResidualLstm(nn.Module):
@@ -151,10 +154,10 @@ class AcousticNetwork(nn.Module):
         """
         pieces = torch.split(state, self.state_sizes, dim=1)
         log_mel, tail = self.mfcc.log_mel(audio, pieces[0])
-        log_probs, carried = self.from_log_mel(log_mel, list(pieces[1:]))
-        return log_probs, torch.cat([tail, *carried], dim=1)
+        layers, carried = self.encode(log_mel, list(pieces[1:]))
+        return self.log_probs(layers[-1]), torch.cat([tail, *carried], dim=1)
 
-    def from_log_mel(self, log_mel: Tensor, pieces: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    def encode(self, log_mel: Tensor, pieces: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """The network behind the MFCC's logarithm, where training puts its masks.
 
         Args:
@@ -162,14 +165,19 @@ class AcousticNetwork(nn.Module):
             pieces: the state without the MFCC's tail, cut by `state_sizes`.
 
         Returns:
-            Natural log-probabilities float32 [batch, frames, tokens], and the next pieces.
+            What each LSTM layer says, [batch, frames, lstm_size], and the next pieces.
         """
         x = (self.mfcc.cepstra(log_mel) - self.mean) / self.deviation
-        batch, carried = x.shape[0], list[Tensor]()
+        batch, layers, carried = x.shape[0], list[Tensor](), list[Tensor]()
         for convolution, context in zip(self.convolutions, pieces, strict=False):
             x, context = convolution(x, context.view(batch, -1, x.shape[2]))
             carried.append(context.reshape(batch, -1).float())
         for lstm, memory in zip(self.lstms, pieces[len(self.convolutions) :], strict=True):
             x, memory = lstm(x, memory)
+            layers.append(x)
             carried.append(memory.float())
-        return F.log_softmax(self.head(self.norm(x)).float(), dim=-1), carried
+        return layers, carried
+
+    def log_probs(self, x: Tensor) -> Tensor:
+        """The last layer's output to natural log-probabilities float32 [batch, frames, tokens]."""
+        return F.log_softmax(self.head(self.norm(x)).float(), dim=-1)

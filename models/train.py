@@ -31,6 +31,7 @@ from .config import TrainConfig, read_config
 from .error_rate import character_errors, word_errors
 from .manifest import ManifestError, read_manifest
 from .network import AcousticNetwork
+from .phones import PHONES
 from .tokens import Tokens
 
 MOST_SKIPPED_STEPS = 100  # in a row; weights that no batch can improve will not heal
@@ -42,20 +43,24 @@ class TrainingError(RuntimeError):
 
 
 class TrainableNetwork(nn.Module):
-    """The network with the masks of training between the MFCC's logarithm and the rest; used like the network."""
+    """The network with what only training has: masks on the MFCC's logarithm, a head for phones in a middle layer."""
 
     def __init__(self, network: AcousticNetwork, config: TrainConfig) -> None:
         super().__init__()
         self.network, self.config = network, config
+        self.phone_head = nn.Linear(config.network.lstm_size, 1 + len(PHONES)) if config.phone_loss else None
 
-    def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """As `AcousticNetwork.forward`."""
+    def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Log-probabilities of tokens and of phones, and the next state."""
         pieces, mfcc = torch.split(state, self.network.state_sizes, dim=1), self.config.network.mfcc
         with torch.no_grad():
             log_mel, tail = self.network.mfcc.log_mel(audio, pieces[0])
             log_mel = spec_augment(log_mel, self.config.augment, mfcc.sample_rate_hz / mfcc.hop_samples)
-        log_probs, carried = self.network.from_log_mel(log_mel, list(pieces[1:]))
-        return log_probs, torch.cat([tail, *carried], dim=1)
+        layers, carried = self.network.encode(log_mel, list(pieces[1:]))
+        phones = None
+        if self.phone_head:
+            phones = F.log_softmax(self.phone_head(layers[self.config.phone_layer - 1]).float(), dim=-1)
+        return self.network.log_probs(layers[-1]), phones, torch.cat([tail, *carried], dim=1)
 
 
 def train(config_path: Path, init: Path | None = None) -> Path:
@@ -98,15 +103,15 @@ def train(config_path: Path, init: Path | None = None) -> Path:
     if checkpoint is None:
         network.mean, network.deviation = _statistics(network, packs, config.seed)
     else:
-        _take_weights(network, checkpoint, "resume" if last.exists() else "init")
-    network.to(device)
-    trainable: nn.Module = TrainableNetwork(network, config)
+        _take_weights(network, checkpoint, whole=last.exists(), say=say)
+    trainable = TrainableNetwork(network, config).to(device)
+    forward: nn.Module = trainable
     if ranks > 1:
         devices = [device.index] if device.type == "cuda" else None
-        trainable = DistributedDataParallel(trainable, devices, broadcast_buffers=False)  # no buffer ever changes
+        forward = DistributedDataParallel(trainable, devices, broadcast_buffers=False)  # no buffer ever changes
     average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     optimiser = torch.optim.AdamW(
-        network.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+        trainable.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
     )
     carried = network.initial_state(1)
     progress: dict[str, Any] = {"step": 0, "epoch": 0, "batch": 0, "hours": 0.0, "skipped": 0, "best_wer": math.inf}
@@ -114,7 +119,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
         progress |= checkpoint.progress
         average = {name: checkpoint.extra[f"average.{name}"].to(device) for name in average}
         carried = checkpoint.extra["carried"].to(device)
-        _restore(optimiser, network, checkpoint)
+        _restore(optimiser, trainable, checkpoint)
     if say:
         parameters = sum(p.numel() for p in network.parameters())
         if init and last.exists():
@@ -134,18 +139,15 @@ def train(config_path: Path, init: Path | None = None) -> Path:
         # One step: log-probabilities behind the look-ahead, CTC loss per token, gradients, weights.
         state = _starting_states(carried, len(batch.audio), network, config.carry_state_chance)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            log_probs, next_state = trainable(batch.audio.to(device), state)
-        loss = F.ctc_loss(
-            log_probs[:, look_ahead:].transpose(0, 1),
-            batch.targets.to(device),
-            batch.frames.to(device),
-            batch.target_lengths.to(device),
-            reduction="sum",
-            zero_infinity=True,
-        ) / batch.target_lengths.sum().clamp(min=1)
+            log_probs, phones, next_state = forward(batch.audio.to(device), state)
+        loss = _ctc(log_probs[:, look_ahead:], batch.targets, batch.frames, batch.target_lengths)
+        if phones is not None:
+            said = batch.phone_lengths > 0  # a row whose pronunciation is not known is no silence
+            second = _ctc(phones[said, look_ahead:], batch.phones, batch.frames[said], batch.phone_lengths[said])
+            loss = loss + config.phone_loss * second
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(trainable.parameters(), config.clip_norm)
         if torch.isfinite(norm):  # the same on every rank, and never so where the loss is not a number
             optimiser.step()
             skipped_in_a_row = 0
@@ -184,7 +186,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
                     progress["best_wer"] = wer
                     save_checkpoint(best, config.network, average, progress | {"validation": rates})
                 extra = {f"average.{name}": tensor for name, tensor in average.items()} | {"carried": carried}
-                extra |= _optimiser_tensors(optimiser, network)
+                extra |= _training_tensors(optimiser, trainable)
                 save_checkpoint(last, config.network, network.state_dict(), progress, extra)
                 started += time.monotonic() - paused
             if ranks > 1:
@@ -193,6 +195,14 @@ def train(config_path: Path, init: Path | None = None) -> Path:
     if ranks > 1:
         dist.destroy_process_group()
     return best
+
+
+def _ctc(log_probs: Tensor, targets: Tensor, frames: Tensor, target_lengths: Tensor) -> Tensor:
+    """CTC loss per target of log-probabilities [batch, frames, targets]."""
+    device = log_probs.device
+    targets, frames, lengths = targets.to(device), frames.to(device), target_lengths.to(device)
+    loss = F.ctc_loss(log_probs.transpose(0, 1), targets, frames, lengths, reduction="sum", zero_infinity=True)
+    return loss / lengths.sum().clamp(min=1)
 
 
 def _start_process(config: TrainConfig) -> tuple[int, int, torch.device]:
@@ -259,13 +269,20 @@ def _statistics(network: AcousticNetwork, packs: list[AudioPack], seed: int) -> 
     return cepstra.mean(0), cepstra.std(0, correction=min(1, len(cepstra) - 1)).clamp(min=1e-3)
 
 
-def _take_weights(network: AcousticNetwork, checkpoint: Checkpoint, purpose: str) -> None:
-    if asdict(checkpoint.network) != asdict(network.config):
+def _take_weights(network: AcousticNetwork, checkpoint: Checkpoint, whole: bool, say: "_Reporter | None") -> None:
+    """All weights to resume with; to begin a new run with, those that fit, so that a network can grow by layers."""
+    if whole and asdict(checkpoint.network) != asdict(network.config):
         raise TrainingError(
-            f"the checkpoint to {purpose} from has another [network] than the configuration; "
-            "copy its sizes or start a new run folder"
+            "last.safetensors in the run folder has another [network] than the configuration; "
+            "take its sizes, or another run folder with --init"
         )
-    network.load_state_dict(checkpoint.weights)
+    own = network.state_dict()
+    fitting = {n: w for n, w in checkpoint.weights.items() if n in own and own[n].shape == w.shape}
+    if not any(name.startswith("lstms.") for name in fitting):
+        raise TrainingError("no LSTM layer of the checkpoint fits the [network] of the configuration")
+    network.load_state_dict(fitting, strict=False)
+    if say and len(fitting) < len(own):
+        say(f"begun afresh: {', '.join(sorted(own.keys() - fitting.keys()))}")
 
 
 def _batches(
@@ -291,6 +308,7 @@ def _batches(
             config.seed,
             progress["epoch"],
             config.network.mfcc.sample_rate_hz,
+            tokens if config.phone_loss else None,
         )
         empty_epochs = empty_epochs + 1 if len(epoch) < ranks else 0
         if empty_epochs == 10:  # a fraction as weight may leave one epoch empty
@@ -369,18 +387,22 @@ def greedy(indices: list[int], tokens: Tokens) -> str:
     return " ".join(tokens.decode(merged).split())
 
 
-def _optimiser_tensors(optimiser: torch.optim.Optimizer, network: AcousticNetwork) -> dict[str, Tensor]:
-    """AdamW's moments and step counts, by the names of the weights."""
-    return {
+def _training_tensors(optimiser: torch.optim.Optimizer, trainable: TrainableNetwork) -> dict[str, Tensor]:
+    """AdamW's moments and step counts by the names of the weights, and the phone head."""
+    tensors = {
         f"optimiser.{name}.{key}": value
-        for name, parameter in network.named_parameters()
+        for name, parameter in trainable.named_parameters()
         for key, value in optimiser.state[parameter].items()
     }
+    head = trainable.phone_head
+    return tensors | ({f"phone_head.{name}": value for name, value in head.state_dict().items()} if head else {})
 
 
-def _restore(optimiser: torch.optim.Optimizer, network: AcousticNetwork, checkpoint: Checkpoint) -> None:
-    """Put back what `_optimiser_tensors` took."""
-    for name, parameter in network.named_parameters():
+def _restore(optimiser: torch.optim.Optimizer, trainable: TrainableNetwork, checkpoint: Checkpoint) -> None:
+    """Put back what `_training_tensors` took."""
+    if trainable.phone_head:
+        trainable.phone_head.load_state_dict({n: checkpoint.extra[f"phone_head.{n}"] for n in ("weight", "bias")})
+    for name, parameter in trainable.named_parameters():
         prefix = f"optimiser.{name}."
         for key, value in checkpoint.extra.items():
             if key.startswith(prefix):
