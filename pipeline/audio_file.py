@@ -16,6 +16,7 @@ from .errors import (
     NotAudioError,
     TruncatedAudioError,
 )
+from .media_file import looks_like_media, read_media
 from .mp3_pipe import looks_like_mp3, pipe_from_mp3
 from .samples import FloatArray, check_sample_rate, to_mono
 
@@ -39,18 +40,24 @@ def read_blocks(path: str | Path, channel: int | None = None) -> Iterator[AudioB
     """The samples of a sound file, a tenth of a second at a time, at the file's own rate.
 
     Args:
-        path: WAV, FLAC, MP3, Ogg Vorbis or Opus, AIFF, and what else libsndfile reads.
+        path: WAV, FLAC, MP3, Ogg Vorbis or Opus, AIFF, and what else libsndfile reads; with the extra `media` also
+            M4A, MP4, MOV, WebM, Matroska and AAC.
         channel: which one, counting from 1; None takes the mean of all.
 
     Raises:
         AudioFileNotFoundError, AudioIsDirectoryError, AudioFileUnreadableError, NotAudioError, EmptyAudioError,
-        ChannelError, SampleRateError, SamplesError: at the place where it shows.
+        MissingMediaError, ChannelError, SampleRateError, SamplesError: at the place where it shows.
         TruncatedAudioError: at the end, when everything that is there has been yielded.
     """
     import soundfile
 
     path = Path(path)
-    with _open(path) as file:
+    head = _head(path)
+    if looks_like_media(head):
+        for samples, rate_hz in read_media(path, channel):
+            yield AudioBlock(samples, rate_hz)
+        return
+    with _open(path, head) as file:
         if channel is not None and not 1 <= channel <= file.channels:
             raise ChannelError(str(path), channel, file.channels)
         rate_hz = check_sample_rate(file.samplerate, str(path))
@@ -71,9 +78,8 @@ def read_blocks(path: str | Path, channel: int | None = None) -> Iterator[AudioB
             raise EmptyAudioError(path)
 
 
-def _open(path: Path) -> "soundfile.SoundFile":
-    import soundfile
-
+def _head(path: Path) -> bytes:
+    """The first bytes, which tell what kind of file it is."""
     if path.is_dir():
         raise AudioIsDirectoryError(path)
     try:
@@ -85,6 +91,11 @@ def _open(path: Path) -> "soundfile.SoundFile":
         raise AudioFileUnreadableError(path, error.strerror or type(error).__name__) from error
     if not head:
         raise EmptyAudioError(path)
+    return head
+
+
+def _open(path: Path, head: bytes) -> "soundfile.SoundFile":
+    import soundfile
 
     class ForwardFile(soundfile.SoundFile):  # type: ignore[misc]
         """soundfile seeks after each read; that makes clicks in MP3, and reading slow."""

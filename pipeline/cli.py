@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -57,7 +57,10 @@ def rillet(
 @app.command()
 def transcribe(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE", help="WAV, FLAC, MP3, Ogg Vorbis or Opus.")
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE", help="A sound file; with --output also a folder, or an address such as s3://..."
+        ),
     ] = None,
     sample: Annotated[
         bool, typer.Option("--sample", help="Transcribe the recording that comes with rillet, a synthetic voice.")
@@ -68,11 +71,28 @@ def transcribe(
     channel: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Hear only this channel, counting from 1; else their mean.")
     ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FOLDER", help="Write a file for each recording into this.")
+    ] = None,
+    formats: Annotated[
+        str, typer.Option("--format", metavar="LIST", help="With --output: of txt, json, jsonl, srt and vtt.")
+    ] = "txt",
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="With --output: search folders in folders too.")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="With --output: workers; by default one for each CPU.")
+    ] = None,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="With --output: work on this machine, or on a Ray cluster.")
+    ] = "local",
 ) -> None:
-    """Print what recordings say, while it is being recognised.
+    """Print what recordings say, while it is being recognised; or with --output, write it into files.
 
-    One paragraph for each file, after its name if there are several. A file that cannot be read is named on standard
-    error and the others go on; the exit code is then 2.
+    Printed, there is one paragraph for each file, after its name if there are several. With --output there are as many
+    files for each recording as formats, and a progress bar; recordings that are done already are left out, so that the
+    same command goes on after it was stopped. A file that cannot be read is named on standard error and the others go
+    on; the exit code is then 2.
 
     \b
     Examples:
@@ -80,22 +100,59 @@ def transcribe(
       rillet transcribe talk.wav
       rillet transcribe *.flac > notes.txt
       rillet transcribe interview.wav --channel 2
+      rillet transcribe film.mp4 --output . --format srt
+      rillet transcribe recordings --recursive --output texts --format txt,json --jobs 4
+      rillet transcribe s3://bucket/calls --output s3://bucket/texts --engine ray
     """
-    files = [*(files or []), *([SHIPPED_SAMPLE] if sample else [])]
+    files = [*(files or []), *([str(SHIPPED_SAMPLE)] if sample else [])]
     if not files:
         raise typer.BadParameter("name at least one sound file, or say --sample.", param_hint="FILE")
+    if output is not None:
+        _transcribe_all(files, output, formats, model, channel, recursive=recursive, jobs=jobs, engine=engine)
+        return
+    if recursive or jobs or engine != "local" or formats != "txt":
+        raise typer.BadParameter("this needs --output.", param_hint="--recursive, --jobs, --engine and --format")
+    from .places import as_local_file
     from .recogniser import Recognizer
 
     recogniser = Recognizer.load(model)
     failed = False
     with _quiet_endings():
-        for path in files:
+        for place in files:
             try:
-                _print_while_it_goes(recogniser.events(path, channel=channel), f"{path}:" if len(files) > 1 else "")
+                with as_local_file(place) as path:
+                    events = recogniser.events(path, channel=channel)
+                    _print_while_it_goes(events, f"{place}:" if len(files) > 1 else "")
             except RilletError as error:
                 _complain(error)
                 failed = True
     if failed:
+        raise typer.Exit(BAD_INPUT)
+
+
+def _transcribe_all(
+    places: list[str],
+    output: str,
+    formats: str,
+    model: Path | None,
+    channel: int | None,
+    *,
+    recursive: bool,
+    jobs: int | None,
+    engine: Literal["local", "ray"],
+) -> None:
+    from .batch import Setup
+    from .batch_command import transcribe_all
+    from .writers import WRITERS
+
+    names = tuple(dict.fromkeys(name.strip().lower() for name in formats.split(",")))
+    if not set(names) <= set(WRITERS):
+        raise typer.BadParameter(f"choose of {', '.join(WRITERS)}, with commas between.", param_hint="--format")
+    setup = Setup(output, names, None if model is None else str(model), channel=channel)
+    with _quiet_endings():
+        summary = transcribe_all(places, setup, recursive=recursive, jobs=jobs, engine=engine, complain=_complain)
+        print(summary)
+    if summary.failed:
         raise typer.Exit(BAD_INPUT)
 
 
@@ -204,7 +261,7 @@ def _quiet_endings() -> Iterator[None]:
         raise typer.Exit(BROKEN_PIPE) from None
 
 
-def _complain(error: Exception) -> None:
+def _complain(error: Exception | str) -> None:
     sys.stdout.flush()
     print(f"rillet: {error}", file=sys.stderr, flush=True)
 

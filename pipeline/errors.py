@@ -26,7 +26,9 @@ class AudioFileNotFoundError(AudioError, FileNotFoundError):
 
 class AudioIsDirectoryError(AudioError, IsADirectoryError):
     def __init__(self, path: PathLike) -> None:
-        super().__init__(f"{path}: this is a folder; name the audio files in it.")
+        super().__init__(
+            f"{path}: this is a folder; name the audio files in it, or with --output a folder for all their texts."
+        )
 
 
 class AudioFileUnreadableError(AudioError, OSError):
@@ -40,6 +42,11 @@ class NotAudioError(AudioError, ValueError):
             f"{path}: this is not WAV, FLAC, MP3, Ogg or another format rillet reads; "
             f"if it holds sound, convert it first, for example: ffmpeg -i INPUT output.wav"
         )
+
+
+class MissingMediaError(AudioError, ImportError):
+    def __init__(self, path: PathLike) -> None:
+        super().__init__(f"{path}: to read the sound of such a file, install PyAV with: pip install 'rillet[media]'")
 
 
 class EmptyAudioError(AudioError, ValueError):
@@ -144,6 +151,21 @@ class OutputFormatError(RilletError, ValueError):
 class OutputUnwritableError(RilletError, OSError):
     def __init__(self, path: PathLike, reason: str) -> None:
         super().__init__(f"{path}: this cannot be written ({reason}); name a place that exists and can be written to.")
+
+
+class OutputClashError(RilletError, ValueError):
+    def __init__(self, first: str, second: str, name: str) -> None:
+        super().__init__(
+            f"{first} and {second} would both be written to {name}; transcribe them into folders of their own."
+        )
+
+
+class MissingRemoteError(RilletError, ImportError):
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(
+            f"{place}: this kind of address cannot be opened ({reason}); "
+            f"install what is missing, for example with: pip install 'rillet[remote]' s3fs gcsfs"
+        )
 
 
 class StreamFinishedError(RilletError, RuntimeError):

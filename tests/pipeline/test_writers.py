@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import srt
-import webvtt  # type: ignore[import-untyped]
+import webvtt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rillet.pipeline.errors import OutputFormatError, OutputUnwritableError
