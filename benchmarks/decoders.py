@@ -279,6 +279,8 @@ def main() -> None:
     row(f"beam {options.width}", streaming(BeamDecoder(tokens, frame_s, options)))
     best = BeamDecoder(tokens, frame_s, options, lm)
     row(f"beam {options.width} + language model", streaming(best))
+    same_pruning = replace(options, token_log_prob=-5.0, prune_nats=10.0)  # what pyctcdecode has by default
+    row("  the same, pruned as pyctcdecode", streaming(BeamDecoder(tokens, frame_s, same_pruning, lm)))
     hotwords = Hotwords([Hotword.parse(text) for text in arguments.hotword or ["kubernetes"]], tokens)
     row(f"beam {options.width} + lm + hotwords", streaming(BeamDecoder(tokens, frame_s, options, lm, hotwords)))
     for weight in arguments.weights:

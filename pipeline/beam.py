@@ -182,10 +182,6 @@ class BeamDecoder:
             stays[prose.tokens] = Hypothesis(prose, total * blank_prob, mass_nonblank * held[0], marks)
 
         # Or it goes on by one token, to a text that may be there already.
-        scores = sorted(
-            (log(mass) + each.prose.weight for each in stays.values() if (mass := each.blank + each.nonblank)),
-            reverse=True,
-        )
         reaches = [log(each.blank + each.nonblank) + each.prose.weight for each in state.hypotheses]
         floor = max(reaches) + max(blank, tokens[0][1]) - self._prune_nats
         proposals: list[tuple[float, int, int, float]] = []
@@ -215,7 +211,7 @@ class BeamDecoder:
         ]
 
         # What language says to a new text is looked up for the most hopeful first, and for as long as there is hope.
-        least = scores[: options.width][::-1]  # a heap of the best scores so far
+        least = sorted(each[0] for each in ranked)[-options.width :]  # a heap of the best scores so far
         proposals.sort(reverse=True)
         for hope, i, j, mass in proposals:
             if len(least) == options.width:
