@@ -1,6 +1,6 @@
 """The recogniser: a model file ready for use. Immutable, shared by all threads; streams hold what changes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,16 +8,21 @@ from typing import Any
 import numpy.typing as npt
 
 from .audio_file import read_blocks
+from .beam_options import BeamOptions
 from .decoder import Decoder
+from .decoding import make_decoder
 from .endpoint import EndpointRules
 from .errors import AudioError
 from .events import Event, Final, Transcript, spell
-from .greedy import GreedyDecoder
+from .hotwords import Hotword
+from .lm import LanguageModel
 from .model_file import AcousticModel, ModelInfo
 from .stream import Stream
 
 Source = str | Path | npt.ArrayLike
 DEFAULT_RULES = EndpointRules()
+SHIPPED_LM = Path(__file__).parent.parent / "models" / "pretrained" / "en.lm"
+GREEDY = BeamOptions(width=1)
 
 
 @dataclass(frozen=True)
@@ -26,39 +31,81 @@ class Recognizer:
 
     model: AcousticModel
     decoder: Decoder[Any]
+    lm: LanguageModel | None = None
+    options: BeamOptions = GREEDY
 
     @classmethod
-    def load(cls, path: str | Path | None = None, *, verify: bool = False) -> "Recognizer":
-        """Load a model file.
+    def load(
+        cls,
+        path: str | Path | None = None,
+        *,
+        lm: LanguageModel | str | Path | None = "auto",
+        options: BeamOptions | None = None,
+        verify: bool = False,
+    ) -> "Recognizer":
+        """Load a model file and a language model.
 
         Args:
             path: a .onnx file written by `rillet export`; None is the English model that comes with rillet.
-            verify: run the self-test that is in the file.
+            lm: a file written by `rillet lm build`, or an ARPA file. "auto" is the English one that comes with rillet,
+                for English models, and none for others.
+            options: of the beam search. None: the usual ones with a language model, and greedy decoding without.
+            verify: run the self-test that is in the model file.
 
         Raises:
-            ModelNotFoundError, NotARilletModelError, ModelVersionError, DamagedModelError
+            ModelNotFoundError, NotARilletModelError, ModelVersionError, DamagedModelError, LanguageModelError
         """
         model = AcousticModel.load(path)
         if verify:
             model.verify()
-        return cls(model, GreedyDecoder(model.info.tokens, model.info.frame_s))
+        if lm == "auto":
+            lm = SHIPPED_LM if model.info.language == "en" and SHIPPED_LM.is_file() else None
+        if isinstance(lm, str | Path):
+            lm = LanguageModel.load(lm)
+        options = options or (BeamOptions() if lm else GREEDY)
+        return cls(model, make_decoder(model.info.tokens, model.info.frame_s, lm=lm, options=options), lm, options)
 
     @property
     def info(self) -> ModelInfo:
         """What the model file says about itself."""
         return self.model.info
 
-    def stream(self, *, channel: int | None = None, endpoints: EndpointRules | None = DEFAULT_RULES) -> Stream:
+    def stream(
+        self,
+        *,
+        channel: int | None = None,
+        endpoints: EndpointRules | None = DEFAULT_RULES,
+        hotwords: Iterable[str | Hotword] = (),
+        phrases: Iterable[str] | None = None,
+    ) -> Stream:
         """A new stream.
 
         Args:
             channel: as in `transcribe`.
             endpoints: when an utterance is over. None: when `finish` is called, and memory grows with the words.
+            hotwords: words and phrases to prefer: "Kubernetes", "Anna Karenina:8" with a weight in nats.
+            phrases: if given, only these come out, and "[unk]" for the rest if that is among them.
+
+        Raises:
+            HotwordError, UnspellableError: a phrase cannot be recognised.
         """
-        return Stream(self.model, self.decoder, channel, endpoints)
+        return Stream(self.model, self._decoder_for(tuple(hotwords), phrases), channel, endpoints)
+
+    def _decoder_for(self, hotwords: tuple[str | Hotword, ...], phrases: Iterable[str] | None) -> Decoder[Any]:
+        if not hotwords and phrases is None:
+            return self.decoder
+        options = BeamOptions() if self.options == GREEDY else self.options
+        info = self.info
+        return make_decoder(info.tokens, info.frame_s, lm=self.lm, options=options, hotwords=hotwords, phrases=phrases)
 
     def events(
-        self, source: Source, sample_rate: float | None = None, *, channel: int | None = None
+        self,
+        source: Source,
+        sample_rate: float | None = None,
+        *,
+        channel: int | None = None,
+        hotwords: Iterable[str | Hotword] = (),
+        phrases: Iterable[str] | None = None,
     ) -> Iterator[Event]:
         """Transcribe and tell what has been understood as it comes: utterances, the last event being a `Final`.
 
@@ -68,13 +115,13 @@ class Recognizer:
         if not isinstance(source, str | Path):
             if sample_rate is None:
                 raise TypeError("transcribing samples needs their sample_rate, in hertz")
-            stream = self.stream(channel=channel)
+            stream = self.stream(channel=channel, hotwords=hotwords, phrases=phrases)
             yield from stream.accept(source, sample_rate)
             yield from stream.finish()
             return
         if sample_rate is not None:
             raise TypeError("a file says its own sample rate; sample_rate belongs to samples")
-        stream, heard = self.stream(), False
+        stream, heard = self.stream(hotwords=hotwords, phrases=phrases), False
         try:
             for block in read_blocks(source, channel):
                 events = stream.accept(block.samples, block.sample_rate_hz)
@@ -86,7 +133,15 @@ class Recognizer:
             raise
         yield from stream.finish()
 
-    def transcribe(self, source: Source, sample_rate: float | None = None, *, channel: int | None = None) -> Transcript:
+    def transcribe(
+        self,
+        source: Source,
+        sample_rate: float | None = None,
+        *,
+        channel: int | None = None,
+        hotwords: Iterable[str | Hotword] = (),
+        phrases: Iterable[str] | None = None,
+    ) -> Transcript:
         """The text of a whole recording.
 
         Args:
@@ -94,10 +149,13 @@ class Recognizer:
                 floating point in -1..1, [samples] or [samples, channels].
             sample_rate: of the samples in hertz, 8 to 192 kHz; a file knows its own.
             channel: which one, counting from 1; None takes the mean of all.
+            hotwords, phrases: as in `stream`.
 
         Raises:
+            HotwordError, UnspellableError: a phrase cannot be recognised.
             AudioError: one of its subclasses for each cause. For what can be heard of a broken file, use `events`.
         """
-        finals = [event for event in self.events(source, sample_rate, channel=channel) if isinstance(event, Final)]
+        events = self.events(source, sample_rate, channel=channel, hotwords=hotwords, phrases=phrases)
+        finals = [event for event in events if isinstance(event, Final)]
         words = tuple(word for final in finals for word in final.words)
         return Transcript(spell(words), words)

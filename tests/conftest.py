@@ -102,7 +102,7 @@ def build_tone_model(path: Path, **metadata: str | None) -> Path:
         "mfcc": "{}",
         "precision": "int8",
         "name": "tones",
-        "language": "en",
+        "language": "zxx",
         "licence": "Apache-2.0",
         "training_data": "none",
         "error_rates": json.dumps([{"set": "tones", "wer": 0.0, "cer": 0.0, "how": "greedy, streaming"}]),
