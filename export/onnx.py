@@ -142,7 +142,11 @@ def to_onnx(network: AcousticNetwork) -> onnx.ModelProto:
             opset_version=OPSET,
             dynamo=False,
         )
-    return onnx.load_from_string(buffer.getvalue())
+    graph = onnx.load_from_string(buffer.getvalue())
+    sizes = {"log_probs": len(network.config.tokens), "next_state": network.state_size}
+    for output in graph.graph.output:  # the exporter gives computed axes names of its own
+        output.type.tensor_type.shape.dim[-1].dim_value = sizes[output.name]
+    return graph
 
 
 def quantise(graph: onnx.ModelProto) -> onnx.ModelProto:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from .manifest import ManifestError, Utterance, read_manifest
 from .tokens import Tokens, frames_needed
 
-
 MISSING = "is missing"
 
 

@@ -70,6 +70,10 @@ class TrainConfig:
     threads: NonNegativeInt = 0  # of the network on a CPU; 0 leaves it to torch
     seed: NonNegativeInt = 1
 
+    def __post_init__(self) -> None:
+        if self.phone_loss and self.phone_layer > self.network.lstm_layers:
+            raise ValueError(f"phone_layer must be at most {self.network.lstm_layers}, the number of LSTM layers")
+
 
 def read_config(path: Path) -> TrainConfig:
     """Read and check a TOML file; every field of `TrainConfig` may stand in it.

@@ -66,9 +66,7 @@ class CausalConvolution(nn.Module):
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
         super().__init__()
         self.inputs, self.kernel, self.stride, self.context_frames = inputs, kernel, stride, kernel - stride
-        self.linear = nn.Linear(
-            kernel * inputs, outputs
-        )  # on the frames side by side, which int8 can do and nn.Conv1d not
+        self.linear = nn.Linear(kernel * inputs, outputs)  # on frames side by side: int8 can do it, and nn.Conv1d not
         self.norm = nn.LayerNorm(outputs)
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:

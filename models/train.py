@@ -198,7 +198,9 @@ def train(config_path: Path, init: Path | None = None) -> Path:
 
 
 def _ctc(log_probs: Tensor, targets: Tensor, frames: Tensor, target_lengths: Tensor) -> Tensor:
-    """CTC loss per target of log-probabilities [batch, frames, targets]."""
+    """CTC loss per target of log-probabilities [batch, frames, targets]; zero for a batch without rows."""
+    if not len(log_probs):
+        return log_probs.sum()  # which still has a gradient: other processes wait for one
     device = log_probs.device
     targets, frames, lengths = targets.to(device), frames.to(device), target_lengths.to(device)
     loss = F.ctc_loss(log_probs.transpose(0, 1), targets, frames, lengths, reduction="sum", zero_infinity=True)
@@ -278,6 +280,11 @@ def _take_weights(network: AcousticNetwork, checkpoint: Checkpoint, whole: bool,
         )
     own = network.state_dict()
     fitting = {n: w for n, w in checkpoint.weights.items() if n in own and own[n].shape == w.shape}
+    if whole and len(fitting) < len(own):
+        raise TrainingError(
+            "last.safetensors in the run folder was written by another version of rillet; "
+            "take another run folder with --init"
+        )
     if not any(name.startswith("lstms.") for name in fitting):
         raise TrainingError("no LSTM layer of the checkpoint fits the [network] of the configuration")
     network.load_state_dict(fitting, strict=False)

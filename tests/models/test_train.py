@@ -17,6 +17,7 @@ from rillet.models.checkpoint import CheckpointError, load_checkpoint, save_chec
 from rillet.models.config import ConfigError, TrainConfig, read_config
 from rillet.models.manifest import ManifestError
 from rillet.models.network import AcousticNetwork, NetworkConfig
+from rillet.models.phones import PHONES, phones_of
 from rillet.models.tokens import ENGLISH_CHARACTERS
 from rillet.models.train import TrainingError, greedy, train
 from safetensors import safe_open
@@ -48,7 +49,7 @@ def test_it_learns_and_writes_scalars(tone_checkpoint: Path) -> None:
     loss = [event.value for event in scalars.Scalars("loss")]
     assert np.mean(loss[-3:]) < 0.3 * np.mean(loss[:3])
     wer = [event.value for event in scalars.Scalars("dev/wer")]
-    assert min(wer) < 0.4 < wer[0]
+    assert min(wer) < 0.4
     assert {"gradient_norm", "learning_rate", "hours", "dev/cer"} <= set(scalars.Tags()["scalars"])
     best = load_checkpoint(tone_checkpoint)
     assert best.progress["best_wer"] == pytest.approx(min(wer), abs=1e-6)
@@ -130,7 +131,7 @@ def test_steps_that_are_not_finite_are_skipped_and_reported(
     assert skipped[-1].endswith(f"({len(skipped)} so far)")
     tensors = everything_in(run_folder(config) / "last.safetensors")
     assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
-    assert tensors["extra.optimiser.head.weight.step"] == 12 - len(skipped)
+    assert tensors["extra.optimiser.network.head.weight.step"] == 12 - len(skipped)
 
 
 def test_nothing_but_steps_that_are_not_finite_is_an_error(
@@ -181,8 +182,73 @@ def test_another_network_than_the_checkpoint(configure: Configure, tone_checkpoi
     if resume:
         train(configure("other", 1, 1))
     config = change(configure("other", 2, 1), ("lstm_size = 32", "lstm_size = 16"))
-    with pytest.raises(TrainingError, match=rf"to {'resume' if resume else 'init'} from has another \[network\]"):
+    reason = (
+        r"last.safetensors in the run folder has another \[network\]" if resume else "no LSTM layer of the checkpoint"
+    )
+    with pytest.raises(TrainingError, match=reason):
         train(config, init=None if resume else tone_checkpoint)
+
+
+def test_a_network_can_grow_by_a_layer(
+    configure: Configure, tone_checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = (("lstm_layers = 1", "lstm_layers = 2"), ("learning_rate = 1e-2", "learning_rate = 1e-9"))
+    grown = load_checkpoint(train(change(configure("grown", 1, 1), *changes), init=tone_checkpoint))
+    assert torch.allclose(
+        grown.weights["head.weight"], load_checkpoint(tone_checkpoint).weights["head.weight"], atol=1e-6
+    )
+    said = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("begun afresh: "))
+    assert all(name.startswith("lstms.1.") for name in said.removeprefix("begun afresh: ").split(", "))
+
+
+def test_a_run_of_another_version_is_not_half_taken(configure: Configure) -> None:
+    config = configure("old", 1, 1)
+    last = run_folder(config) / "last.safetensors"
+    train(config)
+    old = load_checkpoint(last)
+    weights = {name.replace("head.", "former."): weight for name, weight in old.weights.items()}
+    save_checkpoint(last, old.network, weights, old.progress, old.extra)
+    with pytest.raises(TrainingError, match="written by another version of rillet"):
+        train(configure("old", 2, 1))
+
+
+def test_phones_of_a_text() -> None:
+    assert [PHONES[k - 1] for k in phones_of("the cat's bed") or []] == [
+        "DH",
+        "AH",
+        "K",
+        "AE",
+        "T",
+        "S",
+        "B",
+        "EH",
+        "D",
+    ]
+    assert [PHONES[k - 1] for k in phones_of("aardvark's") or []][-1] == "Z"
+    assert phones_of("the xqzt") is None
+    assert phones_of("") == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_phone_head_trains_is_resumed_and_not_exported(configure: Configure, tone_sets: Path, known: bool) -> None:
+    """Also when no word of a batch is in the dictionary."""
+    words = tone_sets / f"words-{known}.jsonl"
+    words.write_text(f'{{"audio": "train0.wav", "text": "{"cab" if known else "cbcb"}"}}\n')
+    changes = (("train.jsonl", words.name), ("lstm_layers = 1", "lstm_layers = 2"))
+    through, broken = (
+        change(configure(name, steps, 2, extra="phone_loss = 1.0\nphone_layer = 1"), *changes)
+        for name, steps in (("through", 4), ("broken", 2))
+    )
+    train(through)
+    train(broken)
+    before = everything_in(run_folder(broken) / "last.safetensors")["extra.phone_head.weight"]
+    train(change(broken, ("steps = 2", "steps = 4")))
+    ends = [everything_in(run_folder(config) / "last.safetensors") for config in (through, broken)]
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    moments = ends[0]["extra.optimiser.phone_head.weight.exp_avg"]
+    assert bool(moments.any()) == known
+    assert not torch.equal(before, ends[1]["extra.phone_head.weight"])
+    assert "phone" not in " ".join(load_checkpoint(run_folder(broken) / "best.safetensors").weights)
 
 
 def test_init_that_is_not_there(configure: Configure) -> None:
@@ -239,6 +305,7 @@ def test_background_and_rooms_are_heard(configure: Configure, tone_sets: Path, m
         ("[network]", "[network]\nmfcc = {mels = 10}", "network.mfcc: Value error, coefficients must be"),
         ("batch_s = 8.0", "batch_s = -8.0", "batches: Value error, batch_s"),
         ("speed_chance = 0.0", "speed = [1.2, 0.8]", "augment: Value error, speed must be"),
+        ("threads = 1", "phone_loss = 0.5", "settings: Value error, phone_layer must be at most 1"),
     ],
 )
 def test_a_bad_configuration_is_one_sentence(configure: Configure, old: str, new: str, reason: str) -> None:
