@@ -1,22 +1,18 @@
 """The command line. Everything slow is imported inside the command that needs it."""
 
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from .cli_live import app as live_app
 from .cli_lm import app as lm_app
+from .endings import BAD_INPUT, complain, quiet_endings
 from .errors import MissingExtraError, RilletError
 from .events import Event, Final
 from .model_file import SHIPPED_SAMPLE
-
-BAD_INPUT = 2  # exit code: something that was handed in could not be used
-INTERRUPTED = 130  # as shells report Ctrl-C
-BROKEN_PIPE = 141  # as shells report a reader that went away, such as `head`
 
 app = typer.Typer(
     name="rillet",
@@ -26,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(live_app)
 app.add_typer(lm_app, name="lm")
 
 
@@ -117,14 +114,14 @@ def transcribe(
 
     recogniser = Recognizer.load(model)
     failed = False
-    with _quiet_endings():
+    with quiet_endings():
         for place in files:
             try:
                 with as_local_file(place) as path:
                     events = recogniser.events(path, channel=channel)
                     _print_while_it_goes(events, f"{place}:" if len(files) > 1 else "")
             except RilletError as error:
-                _complain(error)
+                complain(error)
                 failed = True
     if failed:
         raise typer.Exit(BAD_INPUT)
@@ -149,8 +146,8 @@ def _transcribe_all(
     if not set(names) <= set(WRITERS):
         raise typer.BadParameter(f"choose of {', '.join(WRITERS)}, with commas between.", param_hint="--format")
     setup = Setup(output, names, None if model is None else str(model), channel=channel)
-    with _quiet_endings():
-        summary = transcribe_all(places, setup, recursive=recursive, jobs=jobs, engine=engine, complain=_complain)
+    with quiet_endings():
+        summary = transcribe_all(places, setup, recursive=recursive, jobs=jobs, engine=engine, complain=complain)
         print(summary)
     if summary.failed:
         raise typer.Exit(BAD_INPUT)
@@ -162,13 +159,15 @@ def _print_while_it_goes(events: Iterator[Event], header: str) -> None:
     heard = False
     try:
         for event in events:
-            heard = True
             certain = event.text if isinstance(event, Final) else event.committed
-            print(before + certain[len(printed) :], end="", flush=True)
-            before = ""
-            printed = certain
+            new = certain[len(printed) :]
+            if new or not heard:
+                print(before + new, end="", flush=True)
+                before = ""
+            heard, printed = True, certain
             if isinstance(event, Final):
-                printed, before = "", " "  # the next utterance goes on in the same paragraph
+                before = " " if event.text else before  # the next utterance goes on in the same paragraph
+                printed = ""
     finally:
         if heard:
             print("\n" if header else "", flush=True)
@@ -189,7 +188,7 @@ def train(
       rillet train mine.toml --init english/best.safetensors
       torchrun --nproc-per-node 4 -m rillet.pipeline.cli train english.toml
     """
-    with _quiet_endings():
+    with quiet_endings():
         _run_from("models.train", "train", config, init=init)
 
 
@@ -209,7 +208,7 @@ def evaluate(
       rillet evaluate en.onnx test.jsonl
       rillet evaluate run/best.safetensors LibriSpeech/test-clean --worst 20
     """
-    with _quiet_endings():
+    with quiet_endings():
         _run_from("models.evaluate", "main", model, manifest, worst=worst)
 
 
@@ -248,24 +247,6 @@ def _run_from(module: str, function: str, *arguments: Any, **options: Any) -> No
         raise MissingExtraError("train", missing) from error
 
 
-@contextmanager
-def _quiet_endings() -> Iterator[None]:
-    """End without a word on Ctrl-C, and when whoever reads the output goes away."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:
-        # Python flushes standard output once more on its way out; let it go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(BROKEN_PIPE) from None
-
-
-def _complain(error: Exception | str) -> None:
-    sys.stdout.flush()
-    print(f"rillet: {error}", file=sys.stderr, flush=True)
-
-
 def main() -> None:
     """The entry point of the `rillet` command."""
     try:
@@ -273,7 +254,7 @@ def main() -> None:
     except Exception as error:
         if not type(error).__module__.startswith("rillet."):
             raise  # not written for a user's eyes
-        _complain(error)
+        complain(error)
         sys.exit(BAD_INPUT)
 
 
