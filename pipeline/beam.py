@@ -20,6 +20,7 @@ import numpy as np
 from .beam_options import BeamOptions
 from .decoder import Decoded, FloatArray
 from .events import Word
+from .fingerprint import fingerprint
 from .grammar import Grammar
 from .hotwords import Hotwords
 from .lm import LanguageModel
@@ -102,6 +103,9 @@ class BeamDecoder:
         best = self.n_best(state, 1)
         words = best[0].words if best else self._words(self._whole(state.hypotheses[0]), dict(state.shares))
         return Decoded(words), self._begin(state.frame)
+
+    def fingerprint(self) -> str:
+        return fingerprint("beam", self._frame_s, self._text.fingerprint())
 
     def n_best(self, state: BeamState, count: int) -> list[Alternative]:
         """The best readings if the utterance ended now, best first, without what is committed.

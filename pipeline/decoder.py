@@ -53,3 +53,7 @@ class Decoder(Protocol[State]):
         The `volatile` of what is returned is empty. Times go on counting from the start of the stream.
         """
         ...
+
+    def fingerprint(self) -> str:
+        """The same for decoders that go on alike from the same state, whatever process they are in."""
+        ...

@@ -168,6 +168,32 @@ class MissingRemoteError(RilletError, ImportError):
         )
 
 
+class SnapshotError(RilletError, ValueError):
+    """Base of everything that is wrong with a snapshot."""
+
+
+class NotASnapshotError(SnapshotError):
+    def __init__(self) -> None:
+        super().__init__("this is not a snapshot of a stream; use the bytes that Stream.snapshot() returned.")
+
+
+class SnapshotVersionError(SnapshotError):
+    def __init__(self, difference: str) -> None:
+        super().__init__(
+            f"this snapshot was made by another version of rillet ({difference}); restore it with that version."
+        )
+
+
+class DamagedSnapshotError(SnapshotError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"this snapshot is damaged ({reason}); use another copy of it, or start a new stream.")
+
+
+class ForeignSnapshotError(SnapshotError):
+    def __init__(self, what: str) -> None:
+        super().__init__(f"this snapshot was made with another {what}; load the recogniser as it was when it was made.")
+
+
 class StreamFinishedError(RilletError, RuntimeError):
     def __init__(self) -> None:
         super().__init__("this stream is finished; start a new one with Recognizer.stream().")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .fingerprint import fingerprint
 from .hotwords import spellable
 
 UNKNOWN = "[unk]"
@@ -47,6 +48,9 @@ class Grammar:
                 node = self._children[node][character]
             self._ends.add(node)
         self._steps: dict[tuple[State, str], tuple[State, float] | None] = {}
+
+    def fingerprint(self) -> str:
+        return fingerprint(sorted(self._phrases), self.allows_unknown)
 
     def start(self) -> State:
         return ((ROOT, 0.0),)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .decoder import Decoded, FloatArray
 from .events import Word
+from .fingerprint import fingerprint
 
 BLANK = 0
 MAX_WORD_TOKENS = 64  # noise without a space in it is cut here, so that an unfinished word cannot grow for ever
@@ -67,6 +68,9 @@ class GreedyDecoder:
 
     def finish(self, state: GreedyState) -> tuple[Decoded, GreedyState]:
         return Decoded(self._close(state.word)), GreedyState(state.frame)
+
+    def fingerprint(self) -> str:
+        return fingerprint("greedy", tuple(self.tokens), self.frame_s)
 
     def _close(self, word: tuple[Spelled, ...]) -> tuple[Word, ...]:
         """The word in seconds, or nothing if there is none."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .errors import RilletError
+from .fingerprint import fingerprint
 
 DEFAULT_WEIGHT = 6.0
 OUTSIDE = -1  # in the middle of a word with which no phrase begins
@@ -94,6 +95,9 @@ class Hotwords:
             node = self._child(node, " ")
             self._earned[node] = max(self._earned[node], weight, key=abs)
         self._links = self._suffix_links()
+
+    def fingerprint(self) -> str:
+        return fingerprint(self._children, self.pending, self._earned)
 
     def _child(self, node: int, character: str) -> int:
         if character not in self._children[node]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from . import arpa, lm_file
+from .fingerprint import fingerprint
 from .ngrams import BEGIN, END, UNKNOWN, Level, NgramTrie
 
 State = tuple[int, ...]
@@ -80,6 +81,11 @@ class LanguageModel:
     def __contains__(self, word: str) -> bool:
         i = bisect_left(self.vocabulary, word)
         return i < len(self.vocabulary) and self.vocabulary[i] == word
+
+    def fingerprint(self) -> str:
+        """Of all its numbers and words, which takes a moment."""
+        tables = [tuple(each for each in vars(table).values() if each is not None) for table in self._tables]
+        return fingerprint("\n".join(self.vocabulary), *(each for table in tables for each in table))
 
     def start(self) -> State:
         """The state at the beginning of a sentence."""

@@ -8,12 +8,14 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from .errors import DamagedModelError, ModelNotFoundError, ModelVersionError, NotARilletModelError
+from .fingerprint import fingerprint
 from .samples import FloatArray
 
 if TYPE_CHECKING:
@@ -72,6 +74,13 @@ class ModelInfo:
     @property
     def step_samples(self) -> int:
         return self.step_frames * self.samples_per_frame
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells models apart: what it says about itself, and the golden vector, into which all weights go."""
+        golden = self.golden
+        rest = [value for name, value in vars(self).items() if name not in ("golden", "fingerprint")]
+        return fingerprint(rest, golden.audio.data, golden.log_probs.data)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], path: Path) -> "ModelInfo":

@@ -98,6 +98,16 @@ class Recognizer:
         info = self.info
         return make_decoder(info.tokens, info.frame_s, lm=self.lm, options=options, hotwords=hotwords, phrases=phrases)
 
+    def restore(self, snapshot: bytes) -> Stream:
+        """The stream that `Stream.snapshot` saved, here or in another process; it goes on to the same words.
+
+        Raises:
+            NotASnapshotError, DamagedSnapshotError
+            SnapshotVersionError: another rillet made it.
+            ForeignSnapshotError: another model made it, or this one with another decoder.
+        """
+        return Stream.restore(self.model, self.decoder, snapshot)
+
     def events(
         self,
         source: Source,

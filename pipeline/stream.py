@@ -16,6 +16,7 @@ from .events import Event, Final, Partial, Reason, Word, spell
 from .model_file import AcousticModel
 from .resample import ResamplerState, resampler_between
 from .samples import FloatArray, check_sample_rate, to_mono
+from .snapshot import Origin, load, save
 
 
 @dataclass
@@ -38,6 +39,15 @@ class StreamState:
     finished: bool = False
 
 
+@dataclass(frozen=True)
+class _Saved:
+    """What a snapshot holds."""
+
+    state: StreamState
+    channel: int | None
+    endpoints: EndpointRules | None
+
+
 class Stream:
     """One conversation with a recogniser, from `Recognizer.stream()`. It belongs to one thread at a time.
 
@@ -54,9 +64,26 @@ class Stream:
         self._model = model
         self._decoder = decoder
         self._channel = channel
+        self._endpoints = endpoints
         info = model.info
         self._endpointer = Endpointer(endpoints, info.frame_s, info.look_ahead_frames) if endpoints else None
         self._state = StreamState(model.initial_state(), decoder.start())
+
+    @classmethod
+    def restore(cls, model: AcousticModel, decoder: Decoder[Any], snapshot: bytes) -> "Stream":
+        """The stream of a snapshot; see `Recognizer.restore`."""
+        saved: _Saved = load(snapshot, _Saved, _origin(model, decoder))
+        stream = cls(model, decoder, saved.channel, saved.endpoints)
+        stream._state = saved.state
+        return stream
+
+    def snapshot(self) -> bytes:
+        """All that the stream is at this moment, for `Recognizer.restore` in this process or another; it goes on here.
+
+        The size does not grow with the stream. See snapshot.py for what is in it.
+        """
+        saved = _Saved(self._state, self._channel, self._endpoints)
+        return save(saved, _Saved, _origin(self._model, self._decoder))
 
     @property
     def duration_s(self) -> float:
@@ -179,3 +206,7 @@ class Stream:
         state.utterance += 1
         state.words, state.text, state.shown = [], "", (0, "")
         return final
+
+
+def _origin(model: AcousticModel, decoder: Decoder[Any]) -> Origin:
+    return Origin(model.info.fingerprint, decoder.fingerprint(), type(decoder.start()))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from . import grammar as grammars
 from . import hotwords as hot
 from .beam_options import BeamOptions
+from .fingerprint import fingerprint
 from .grammar import Grammar
 from .hotwords import Hotwords
 from .lm import CACHE_SIZE, LanguageModel, State
@@ -54,6 +55,10 @@ class TextModel:
         self._unknown = lm.score((), "")[0] if lm else 0.0
         self._hotword_promise = options.word_bonus + (options.lm_weight * HOTWORD_LOG_PROB if lm else 0.0)
         self._promises: dict[str, float] = {}
+
+    def fingerprint(self) -> str:
+        knowledge = (self._lm, self._hotwords, self.grammar)
+        return fingerprint(self._pieces, self._options, *(each and each.fingerprint() for each in knowledge))
 
     def start(self) -> Prose:
         """No text."""
