@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from .cli_inspect import app as inspect_app
 from .cli_live import app as live_app
 from .cli_lm import app as lm_app
 from .endings import BAD_INPUT, complain, quiet_endings
@@ -23,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(live_app)
+app.add_typer(inspect_app)
 app.add_typer(lm_app, name="lm")
 
 

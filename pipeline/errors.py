@@ -49,6 +49,11 @@ class MissingMediaError(AudioError, ImportError):
         super().__init__(f"{path}: to read the sound of such a file, install PyAV with: pip install 'rillet[media]'")
 
 
+class EmptyStretchError(AudioError, ValueError):
+    def __init__(self, path: PathLike, start_s: float, length_s: float) -> None:
+        super().__init__(f"{path}: there is nothing at {start_s:g} s, for it is {length_s:.1f} s long; start earlier.")
+
+
 class EmptyAudioError(AudioError, ValueError):
     def __init__(self, path: PathLike) -> None:
         super().__init__(f"{path}: there is no sound in this file, it is empty; record or copy it again.")
