@@ -69,7 +69,7 @@ class TerminalDisplay:
         from rich.console import Console
         from rich.live import Live
 
-        self._console = console or Console(highlight=False)
+        self._console = console or Console()
         self._partial = Partial(0, "", "", ())
         self._status = Status()
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
@@ -80,11 +80,12 @@ class TerminalDisplay:
     def show(self, event: Event) -> None:
         if isinstance(event, Partial):
             self._partial = event
-        else:
-            self._partial = Partial(event.utterance + 1, "", "", ())
-            if event.words:
-                self._console.print(event.text, markup=False)
+            self._refresh()
+            return
+        self._partial = Partial(event.utterance + 1, "", "", ())
         self._refresh()
+        if event.words:
+            self._console.print(event.text, markup=False, highlight=False)
 
     def status(self, status: Status) -> None:
         self._status = status
@@ -92,7 +93,7 @@ class TerminalDisplay:
             self._refresh()
 
     def hint(self, sentence: str) -> None:
-        self._console.print(sentence, style="yellow", markup=False)
+        self._console.print(sentence, style="yellow", markup=False, highlight=False)
 
     def close(self) -> None:
         self._live.stop()

@@ -84,12 +84,9 @@ def find_device(wanted: str | None = None) -> Device:
         found = [device for device in known if device.number == int(wanted)]
     else:
         found = [device for device in known if wanted.lower() in device.name.lower()]
-        # the same microphone may be there under several systems, and one name may be a part of another
-        for narrower in (
-            [device for device in found if device.name.lower() == wanted.lower()],
-            [device for device in found if device.system == default.system],
-        ):
-            found = narrower or found
+        found = [device for device in found if device.name.lower() == wanted.lower()] or found
+        # the same microphone may be there under several systems
+        found = [device for device in found if device.system == default.system] or found
     if not found:
         raise DeviceNotFoundError(wanted, list(map(str, known)))
     if len(found) > 1:
