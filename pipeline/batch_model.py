@@ -1,8 +1,8 @@
 """Several streams in one call of the model: threads meet at each step, and the last to come takes it for all.
 
 A call with 8 rows reads the weights once. With the default network (4 layers of 512) on one core, whole float32 files
-take 3.8 times less CPU time 8 at a time (5.0 times 16 at a time), and words and confidences are the same to the last
-bit. int8 files take 2.8 times less, but onnxruntime scales the activations of all rows in a call by one number: what
+take 4.0 times less CPU time 8 at a time (5.6 times 16 at a time), and words and confidences are the same to the last
+bit. int8 files take 3.2 times less, but onnxruntime scales the activations of all rows in a call by one number: what
 was heard in a file depended on the files beside it. That breaks contract 3, so int8 models hear one file at a time.
 benchmarks/batch.py prints these figures.
 """

@@ -1,0 +1,66 @@
+"""A stream of ten hours: the last hour takes the memory and the time per chunk that the first took."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+Speak = Callable[..., npt.NDArray[np.float32]]
+
+HEAR = r"""
+import json, re, sys, time
+from pathlib import Path
+import numpy as np
+from rillet.pipeline import Final, Recognizer
+
+minute, hours = np.load(sys.argv[2]), float(sys.argv[3])
+stream = Recognizer.load(sys.argv[1]).stream()
+
+def kib(name):
+    return int(re.search(rf"{name}:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+
+for quarter in range(round(hours * 4)):
+    words = finals = longest = 0
+    started_s = time.process_time()
+    for _ in range(15):
+        for piece in np.split(minute, 375):  # 160 ms
+            for event in stream.accept(piece, 16_000):
+                longest = max(longest, len(event.words))
+                if isinstance(event, Final) and event.words:
+                    finals, words, last_s = finals + 1, words + len(event.words), event.words[-1].end_s
+    print(json.dumps({
+        "cpu_s": time.process_time() - started_s, "kib": kib("VmRSS"), "peak_kib": kib("VmHWM"), "words": words,
+        "finals": finals, "longest": longest, "last_s": last_s, "snapshot": len(stream.snapshot()),
+    }), flush=True)
+"""
+
+
+@pytest.mark.parametrize("hours", [0.75, pytest.param(10.0, marks=pytest.mark.slow)])
+def test_memory_and_cost_stay_flat(tone_model: Path, speak: Speak, tmp_path: Path, hours: float) -> None:
+    if not Path("/proc/self/status").exists():
+        pytest.skip("needs /proc to read the memory")
+    talk = speak("one two three four five six seven ")
+    minute = np.zeros(60 * 16_000, np.float32)
+    for start in range(0, len(minute) - len(talk) - 32_000, len(talk) + 32_000):  # two seconds of silence after each
+        minute[start : start + len(talk)] = talk
+    np.save(tmp_path / "minute.npy", minute)
+    command = [sys.executable, "-c", HEAR, tone_model, tmp_path / "minute.npy", str(hours)]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=3_000, check=True)
+    quarters = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(quarters) == hours * 4
+    first, *_, last = quarters[1:]  # in the first, everything is allocated
+    assert last["peak_kib"] - quarters[0]["peak_kib"] < 2_048  # 15 minutes of audio are 56 MB as float32
+    assert last["kib"] - first["kib"] < 2_048
+    # the least of several, for other programs may take the processor's cache meanwhile
+    third = max(1, len(quarters) // 3)
+    assert min(q["cpu_s"] for q in quarters[-third:]) < 2 * min(q["cpu_s"] for q in quarters[:third])
+    assert {q["words"] for q in quarters[1:-1]} <= {first["words"]}
+    assert first["words"] == first["finals"] * 7
+    assert {q["longest"] for q in quarters} == {7}
+    assert last["snapshot"] < first["snapshot"] + 200
+    assert last["last_s"] == pytest.approx(hours * 3_600, abs=10)  # and the times are still true
