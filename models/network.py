@@ -99,7 +99,9 @@ class ResidualLstm(nn.Module):
         """One step: x float [batch, frames, size] and memory float32 [batch, 2 * size], to the same of both."""
         h, c = torch.split(memory.to(x.dtype), self.size, dim=1)
         y, (h, c) = self.lstm(self.norm(x), (h.unsqueeze(0).contiguous(), c.unsqueeze(0).contiguous()))
-        return x + self.dropout(y), torch.cat([h.squeeze(0), c.squeeze(0)], dim=1)
+        if self.training:  # one mask for all frames of a row (Gal and Ghahramani 2016), which also costs less
+            y = y * self.dropout(y.new_ones(len(y), 1, self.size))
+        return x + y, torch.cat([h.squeeze(0), c.squeeze(0)], dim=1)
 
 
 class AcousticNetwork(nn.Module):

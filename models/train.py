@@ -111,7 +111,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
         forward = DistributedDataParallel(trainable, devices, broadcast_buffers=False)  # no buffer ever changes
     average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     optimiser = torch.optim.AdamW(
-        trainable.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+        trainable.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
     )
     carried = network.initial_state(1)
     progress: dict[str, Any] = {"step": 0, "epoch": 0, "batch": 0, "hours": 0.0, "skipped": 0, "best_wer": math.inf}
