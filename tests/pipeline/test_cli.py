@@ -33,6 +33,13 @@ def test_one_file_is_one_paragraph(tone_model: Path, recording: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello world\n", "")
 
 
+def test_silence_adds_no_spaces(tone_model: Path, tmp_path: Path, speak: Speak) -> None:
+    """Utterances without text, by the rule of silence before speech, leave no trace."""
+    pause = np.zeros(16_000 * 11, np.float32)
+    soundfile.write(tmp_path / "a.wav", np.concatenate([pause, speak("one"), pause, speak("two"), pause]), 16_000)
+    assert rillet("transcribe", "--model", tone_model, tmp_path / "a.wav").stdout == "one two\n"
+
+
 def test_the_sample_comes_along(tone_model: Path, recording: Path) -> None:
     done = rillet("transcribe", "--model", tone_model, recording, "--sample")
     assert (done.returncode, done.stderr) == (0, "")
