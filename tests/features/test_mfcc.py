@@ -31,7 +31,7 @@ def signal(hops: int = 200) -> FloatArray:
     tone = 0.3 * np.sin(2 * np.pi * (200 * time_s + 900 * time_s**2)) * np.sin(5 * time_s) ** 2
     noisy = tone + 0.02 * np.random.default_rng(0).standard_normal(len(time_s))
     noisy[-40 * HOP :] = 0
-    return noisy.astype(np.float32)
+    return np.asarray(noisy, np.float32)
 
 
 def cepstra(config: MfccConfig, samples: FloatArray) -> FloatArray:

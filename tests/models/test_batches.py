@@ -58,6 +58,13 @@ def test_the_same_seed_and_epoch_give_the_same() -> None:
         assert not same(one[0], other[0])
 
 
+def test_a_clip_is_changed_otherwise_in_every_epoch() -> None:
+    packs = [pack([5.0])]  # the same batch 0 in each
+    one, later, other = (epoch(packs, augment=AugmentConfig(), **k)[0] for k in ({}, {"epoch": 2}, {"seed": 2}))
+    assert not same(one, later)
+    assert not same(one, other)
+
+
 def test_rows_are_padded_and_end_with_the_look_ahead() -> None:
     batches = epoch([pack(LENGTHS_S)], APART)
     for number in range(len(batches)):

@@ -1,9 +1,11 @@
 """Error rates against jiwer itself, and the same for checkpoint and file, streaming and whole."""
 
+import dataclasses
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import jiwer
 import numpy as np
@@ -11,10 +13,9 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 import torch
 from rillet.export.onnx import main as export
-from rillet.models import evaluate as evaluation
 from rillet.models.checkpoint import CheckpointError, load_checkpoint
 from rillet.models.error_rate import Errors, character_errors, show_alignment, word_errors
-from rillet.models.evaluate import Evaluation, evaluate, main
+from rillet.models.evaluate import Evaluation, Mode, evaluate, main
 from rillet.models.manifest import ManifestError, Utterance, read_manifest
 from rillet.models.tokens import Tokens
 from rillet.models.train import greedy
@@ -108,6 +109,31 @@ def test_what_torch_hears_is_what_the_file_hears(tone_checkpoint: Path, model_fi
     assert jiwer.wer([u.text for u in utterances], heard) == pytest.approx(wer)
 
 
+class Listener:
+    """A decoder that keeps the rows it is given."""
+
+    def __init__(self, decoder: Any) -> None:
+        self.decoder, self.rows = decoder, list[Any]()
+        self.start, self.finish = decoder.start, decoder.finish
+
+    def step(self, log_probs: Any, state: Any) -> Any:
+        self.rows.append(log_probs)
+        return self.decoder.step(log_probs, state)
+
+
+def test_the_decoder_gets_a_row_for_each_frame_of_audio(model_file: Path, tone_sets: Path) -> None:
+    """The same rows streaming and whole: the look-ahead taken off at the beginning, and flushed at the end."""
+    utterance, rows = read_manifest(tone_sets / "dev.jsonl")[0], list[Any]()
+    frames = -(-soundfile.info(utterance.audio).frames // 640)
+    for mode in ("streaming", "whole"):
+        recogniser = Recognizer.load(model_file)
+        listener = Listener(recogniser.decoder)
+        evaluate(dataclasses.replace(recogniser, decoder=listener), [utterance], cast(Mode, mode))
+        rows.append(np.concatenate(listener.rows))
+    assert rows[0].shape == rows[1].shape == (frames, 5)
+    assert np.abs(rows[0] - rows[1]).max() < 1e-4
+
+
 def test_a_model_file_has_two_rows(model_file: Path, tone_sets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = main(model_file, tone_sets / "dev.jsonl", worst=0)
     assert [(r.precision, r.mode) for r in results] == [("float32", "streaming"), ("float32", "whole")]
@@ -127,8 +153,8 @@ def test_other_rates_channels_and_parts_of_files(model_file: Path, tone_sets: Pa
     recogniser = Recognizer.load(model_file)
     expected = evaluate(recogniser, [utterance], "whole").heard
     assert expected != [""]
-    for mode in ("streaming", "whole"):
-        assert evaluate(recogniser, [part], mode).heard == expected  # type: ignore[arg-type]
+    assert evaluate(recogniser, [part], "streaming").heard == expected
+    assert evaluate(recogniser, [part], "whole").heard == expected
 
 
 def test_what_cannot_be_read(model_file: Path, tone_sets: Path, tmp_path: Path) -> None:
@@ -143,7 +169,7 @@ def test_what_cannot_be_read(model_file: Path, tone_sets: Path, tmp_path: Path) 
 def test_nothing_but_computing_is_timed(model_file: Path, tone_sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two seconds of computing for each utterance, by a clock of our own."""
     ticks = iter(range(0, 10_000, 2))
-    monkeypatch.setattr(evaluation.time, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("rillet.models.evaluate.time.perf_counter", lambda: float(next(ticks)))
     utterances = read_manifest(tone_sets / "dev.jsonl")
     audio_s = sum(soundfile.info(u.audio).duration for u in utterances)
     result = evaluate(Recognizer.load(model_file), utterances, "streaming")

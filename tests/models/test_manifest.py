@@ -65,8 +65,18 @@ def test_librispeech(tmp_path: Path) -> None:
 
 def test_common_voice(tmp_path: Path) -> None:
     table = tmp_path / "validated.tsv"
-    table.write_text('client_id\tpath\tsentence\tup_votes\nc1\ta.mp3\t"No," he said.\t2\n', encoding="utf-8")
-    assert read_manifest(table) == [Utterance(tmp_path / "clips" / "a.mp3", "no he said", "c1")]
+    rows = [
+        "client_id\tpath\tsentence\tup_votes",
+        'c1\ta.mp3\t"No," he said.\t2',
+        'c2\tb.mp3\t"Unclosed\t0',
+        "c3\tc.mp3\tYes\t1",
+    ]
+    table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    assert read_manifest(table) == [
+        Utterance(tmp_path / "clips" / "a.mp3", "no he said", "c1"),
+        Utterance(tmp_path / "clips" / "b.mp3", "unclosed", "c2"),
+        Utterance(tmp_path / "clips" / "c.mp3", "yes", "c3"),
+    ]
 
 
 @pytest.mark.parametrize("named", ["file", "folder"])

@@ -123,7 +123,7 @@ def test_empty_targets_have_a_finite_loss_that_wants_blanks() -> None:
     loss = F.ctc_loss(log_probs.transpose(0, 1), torch.tensor([4, 4]), frames, lengths, reduction="none")
     assert torch.isfinite(loss).all()
     assert loss[0].item() == pytest.approx(-log_probs[0, :, 0].sum().item(), rel=1e-5)
-    loss.sum().backward()
+    loss.sum().backward()  # type: ignore[no-untyped-call]
     assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
 
 
