@@ -41,6 +41,8 @@ class Recognizer:
         *,
         lm: LanguageModel | str | Path | None = "auto",
         options: BeamOptions | None = None,
+        hotwords: Iterable[str | Hotword] = (),
+        phrases: Iterable[str] | None = None,
         verify: bool = False,
     ) -> "Recognizer":
         """Load a model file and a language model.
@@ -50,10 +52,13 @@ class Recognizer:
             lm: a file written by `rillet lm build`, or an ARPA file. "auto" is the English one that comes with rillet,
                 for English models, and none for others.
             options: of the beam search. None: the usual ones with a language model, and greedy decoding without.
+            hotwords: words and phrases to prefer: "Kubernetes", "Anna Karenina:8" with a weight in nats.
+            phrases: if given, only these come out, and "[unk]" for the rest if that is among them.
             verify: run the self-test that is in the model file.
 
         Raises:
-            ModelNotFoundError, NotARilletModelError, ModelVersionError, DamagedModelError, LanguageModelError
+            ModelNotFoundError, NotARilletModelError, ModelVersionError, DamagedModelError, LanguageModelError,
+                HotwordError, UnspellableError
         """
         model = AcousticModel.load(path)
         if verify:
@@ -63,7 +68,7 @@ class Recognizer:
         if isinstance(lm, str | Path):
             lm = LanguageModel.load(lm)
         options = options or (BeamOptions() if lm else GREEDY)
-        return cls(model, make_decoder(model.info.tokens, model.info.frame_s, lm=lm, options=options), lm, options)
+        return cls(model, _decoder(model.info, lm, options, tuple(hotwords), phrases), lm, options)
 
     @property
     def info(self) -> ModelInfo:
@@ -83,20 +88,18 @@ class Recognizer:
         Args:
             channel: as in `transcribe`.
             endpoints: when an utterance is over. None: when `finish` is called, and memory grows with the words.
-            hotwords: words and phrases to prefer: "Kubernetes", "Anna Karenina:8" with a weight in nats.
-            phrases: if given, only these come out, and "[unk]" for the rest if that is among them.
+            hotwords, phrases: as in `load`, for this stream instead.
 
         Raises:
             HotwordError, UnspellableError: a phrase cannot be recognised.
         """
-        return Stream(self.model, self._decoder_for(tuple(hotwords), phrases), channel, endpoints)
+        return Stream(self.model, self._decoder_for(hotwords, phrases), channel, endpoints)
 
-    def _decoder_for(self, hotwords: tuple[str | Hotword, ...], phrases: Iterable[str] | None) -> Decoder[Any]:
+    def _decoder_for(self, hotwords: Iterable[str | Hotword], phrases: Iterable[str] | None) -> Decoder[Any]:
+        hotwords = tuple(hotwords)
         if not hotwords and phrases is None:
             return self.decoder
-        options = BeamOptions() if self.options == GREEDY else self.options
-        info = self.info
-        return make_decoder(info.tokens, info.frame_s, lm=self.lm, options=options, hotwords=hotwords, phrases=phrases)
+        return _decoder(self.info, self.lm, self.options, hotwords, phrases)
 
     def restore(self, snapshot: bytes) -> Stream:
         """The stream that `Stream.snapshot` saved, here or in another process; it goes on to the same words.
@@ -169,3 +172,15 @@ class Recognizer:
         finals = [event for event in events if isinstance(event, Final)]
         words = tuple(word for final in finals for word in final.words)
         return Transcript(spell(words), words)
+
+
+def _decoder(
+    info: ModelInfo,
+    lm: LanguageModel | None,
+    options: BeamOptions,
+    hotwords: tuple[str | Hotword, ...],
+    phrases: Iterable[str] | None,
+) -> Decoder[Any]:
+    if options == GREEDY and (hotwords or phrases is not None):
+        options = BeamOptions()  # greedy decoding has one text only, which nothing can be preferred to
+    return make_decoder(info.tokens, info.frame_s, lm=lm, options=options, hotwords=hotwords, phrases=phrases)

@@ -1,0 +1,72 @@
+"""Options about language that several commands have, and what they say together."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .beam_options import BeamOptions
+
+USUAL = BeamOptions()
+
+Lm = Annotated[
+    str | None,
+    typer.Option("--lm", metavar="none|PATH", help="A language model; by default the English one that is included."),
+]
+Beam = Annotated[int | None, typer.Option(min=1, metavar="N", help="Texts that are kept in mind; 1 is greedy.")]
+LmWeight = Annotated[
+    float | None, typer.Option(min=0.0, metavar="W", help=f"Trust in the language model [{USUAL.lm_weight}].")
+]
+WordBonus = Annotated[
+    float | None, typer.Option(metavar="NATS", help=f"Preference for more and shorter words [{USUAL.word_bonus}].")
+]
+HotwordList = Annotated[
+    list[str] | None,
+    typer.Option("--hotword", metavar="PHRASE[:NATS]", help="A word or phrase to prefer; may be given again."),
+]
+Phrases = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Hear only these phrases, one a line; [unk] allows others.")
+]
+
+
+@dataclass(frozen=True)
+class Language:
+    """What the options say; `for_load` are arguments of `Recognizer.load`."""
+
+    lm: str | None = None
+    beam: int | None = None
+    lm_weight: float | None = None
+    word_bonus: float | None = None
+    hotwords: tuple[str, ...] = ()
+    phrases: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        lm: str | None,
+        beam: int | None,
+        lm_weight: float | None,
+        word_bonus: float | None,
+        hotwords: list[str] | None,
+        phrases: Path | None,
+    ) -> "Language":
+        """Raises typer.BadParameter if the file of phrases cannot be read."""
+        lines = None
+        if phrases is not None:
+            try:
+                lines = tuple(line.strip() for line in phrases.read_text().splitlines() if line.strip())
+            except (OSError, UnicodeDecodeError) as error:
+                raise typer.BadParameter(f"{phrases} cannot be read: {error}", param_hint="--phrases") from error
+        return cls(lm, beam, lm_weight, word_bonus, tuple(hotwords or ()), lines)
+
+    @property
+    def for_load(self) -> dict[str, Any]:
+        chosen = {"width": self.beam, "lm_weight": self.lm_weight, "word_bonus": self.word_bonus}
+        changed = {name: value for name, value in chosen.items() if value is not None}
+        return {
+            "lm": {None: "auto", "none": None}.get(self.lm, self.lm),
+            "options": replace(USUAL, **changed) if changed else None,
+            "hotwords": self.hotwords,
+            "phrases": self.phrases,
+        }
