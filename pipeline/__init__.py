@@ -1,7 +1,7 @@
 """Streaming speech recognition: sound in, text out, through one small ONNX file.
 
 Read in this order: events, decoder, greedy, model_file, resample, samples, endpoint, stream, audio_file, recogniser,
-cli.
+snapshot, subtitles, writers, batch, batch_workers, cli.
 """
 
 from .decoder import Decoded, Decoder

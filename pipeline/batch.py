@@ -7,9 +7,10 @@ command goes on where it stopped. A recording that was changed since is done aga
 import io
 import threading
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from .audio_file import read_blocks
 from .batch_model import BatchedModel
@@ -55,6 +56,7 @@ class Setup:
     model: str | None = None  # path; None is the model that comes with rillet
     model_bytes: bytes | None = None  # the model file itself, for machines that do not have it
     channel: int | None = None
+    language: Mapping[str, Any] = field(default_factory=dict)  # further arguments of `Recognizer.load`
 
 
 def plan(places: Sequence[str], output: str, formats: Sequence[str], *, recursive: bool) -> Plan:
@@ -143,21 +145,22 @@ class Worker:
 
 def _load(setup: Setup) -> Recognizer:
     if setup.model_bytes is None:
-        return Recognizer.load(setup.model)
+        return Recognizer.load(setup.model, **setup.language)
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="rillet-") as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(setup.model_bytes)
-        return Recognizer.load(path)
+        return Recognizer.load(path, **setup.language)
 
 
 def _hear(path: Path, recogniser: Recognizer, channel: int | None) -> tuple[list[Final], float]:
     """The utterances of a file, and its length in seconds."""
-    stream = recogniser.stream()
-    events = [e for block in read_blocks(path, channel) for e in stream.accept(block.samples, block.sample_rate_hz)]
-    events += stream.finish()
-    return [event for event in events if isinstance(event, Final)], stream.duration_s
+    stream, finals = recogniser.stream(), list[Final]()
+    for block in read_blocks(path, channel):
+        finals += [e for e in stream.accept(block.samples, block.sample_rate_hz) if isinstance(e, Final)]
+    finals += [event for event in stream.finish() if isinstance(event, Final)]
+    return finals, stream.duration_s
 
 
 def render(name: str, finals: Sequence[Final]) -> bytes:

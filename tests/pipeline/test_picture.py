@@ -1,6 +1,5 @@
 """`rillet inspect`: the stages it draws are those of the recogniser, in the stretch that was asked for."""
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +9,10 @@ import numpy.typing as npt
 import pytest
 import soundfile  # type: ignore[import-untyped]
 from rillet.pipeline import Recognizer
+from rillet.pipeline.cli import app
 from rillet.pipeline.errors import EmptyStretchError, MissingExtraError, OutputFormatError
 from rillet.pipeline.picture import draw, hear
+from typer.testing import CliRunner
 
 Speak = Callable[..., npt.NDArray[np.float32]]
 
@@ -44,9 +45,8 @@ def test_a_picture(tone_model: Path, recording: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     pytest.importorskip("librosa")
     picture = tmp_path / "talk.svg"
-    command = [sys.executable, "-m", "rillet.pipeline.cli", "inspect", recording, "-o", picture, "--model", tone_model]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{picture}: abc de fgh\n", "")
+    done = CliRunner().invoke(app, list(map(str, ["inspect", recording, "-o", picture, "--model", tone_model])))
+    assert (done.exit_code, done.output) == (0, f"{picture}: abc de fgh\n")
     drawn = picture.read_text()
     # text is drawn as outlines, with what it says in a comment
     for text in ("talk.wav, heard by tones", "amplitude", "MFCC / deviation", "posterior", "seconds", "abc", "fgh"):
