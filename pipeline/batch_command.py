@@ -68,7 +68,9 @@ def transcribe_all(
             complain(f"{', '.join(map(str, places))}: there are no sound files here; is --recursive missing?")
             summary.failed = 1
         return summary
-    recogniser = Recognizer.load(setup.model)  # here too, for whatever is wrong with the model is told once
+    recogniser = Recognizer.load(
+        setup.model, **setup.language
+    )  # here too, for whatever is wrong with the model is told once
     workers = min(jobs or (64 if engine == "ray" else _cpus()), len(todo.tasks))
     groups = groups_of(todo.tasks, rows_for(recogniser.info), workers)
     outcomes: Iterator[Outcome]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from .cli_inspect import app as inspect_app
+from .cli_language import Beam, HotwordList, Language, Lm, LmWeight, Phrases, WordBonus
 from .cli_live import app as live_app
 from .cli_lm import app as lm_app
 from .endings import BAD_INPUT, complain, quiet_endings
@@ -46,6 +47,7 @@ def rillet(
 
     \b
     Examples:
+      rillet listen
       rillet transcribe --sample
       rillet transcribe talk.wav
       rillet transcribe *.flac > notes.txt
@@ -85,6 +87,12 @@ def transcribe(
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="With --output: work on this machine, or on a Ray cluster.")
     ] = "local",
+    lm: Lm = None,
+    beam: Beam = None,
+    lm_weight: LmWeight = None,
+    word_bonus: WordBonus = None,
+    hotword: HotwordList = None,
+    phrases: Phrases = None,
 ) -> None:
     """Print what recordings say, while it is being recognised; or with --output, write it into files.
 
@@ -99,6 +107,7 @@ def transcribe(
       rillet transcribe talk.wav
       rillet transcribe *.flac > notes.txt
       rillet transcribe interview.wav --channel 2
+      rillet transcribe lecture.mp3 --hotword "Kubernetes" --hotword "Anna Karenina:8"
       rillet transcribe film.mp4 --output . --format srt
       rillet transcribe recordings --recursive --output texts --format txt,json --jobs 4
       rillet transcribe s3://bucket/calls --output s3://bucket/texts --engine ray
@@ -106,15 +115,16 @@ def transcribe(
     files = [*(files or []), *([str(SHIPPED_SAMPLE)] if sample else [])]
     if not files:
         raise typer.BadParameter("name at least one sound file, or say --sample.", param_hint="FILE")
+    language = Language.of(lm, beam, lm_weight, word_bonus, hotword, phrases)
     if output is not None:
-        _transcribe_all(files, output, formats, model, channel, recursive=recursive, jobs=jobs, engine=engine)
+        _transcribe_all(files, output, formats, model, channel, language, recursive=recursive, jobs=jobs, engine=engine)
         return
     if recursive or jobs or engine != "local" or formats != "txt":
         raise typer.BadParameter("this needs --output.", param_hint="--recursive, --jobs, --engine and --format")
     from .places import as_local_file
     from .recogniser import Recognizer
 
-    recogniser = Recognizer.load(model)
+    recogniser = Recognizer.load(model, **language.for_load)
     failed = False
     with quiet_endings():
         for place in files:
@@ -135,6 +145,7 @@ def _transcribe_all(
     formats: str,
     model: Path | None,
     channel: int | None,
+    language: Language,
     *,
     recursive: bool,
     jobs: int | None,
@@ -147,7 +158,7 @@ def _transcribe_all(
     names = tuple(dict.fromkeys(name.strip().lower() for name in formats.split(",")))
     if not set(names) <= set(WRITERS):
         raise typer.BadParameter(f"choose of {', '.join(WRITERS)}, with commas between.", param_hint="--format")
-    setup = Setup(output, names, None if model is None else str(model), channel=channel)
+    setup = Setup(output, names, None if model is None else str(model), channel=channel, language=language.for_load)
     with quiet_endings():
         summary = transcribe_all(places, setup, recursive=recursive, jobs=jobs, engine=engine, complain=complain)
         print(summary)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from .cli_language import Beam, HotwordList, Language, Lm, LmWeight, Phrases, WordBonus
 from .endings import BAD_INPUT, quiet_endings
 from .endpoint import EndpointRules
 
@@ -45,6 +46,12 @@ def listen(
     pcm_format: Annotated[Literal["s16", "f32"], typer.Option("--format", help="Samples of - or PIPE.")] = "s16",
     channels: Annotated[int, typer.Option(min=1, metavar="N", help="Channels of - or PIPE.")] = 1,
     model: Model = None,
+    lm: Lm = None,
+    beam: Beam = None,
+    lm_weight: LmWeight = None,
+    word_bonus: WordBonus = None,
+    hotword: HotwordList = None,
+    phrases: Phrases = None,
 ) -> None:
     """Show what is being said, until Ctrl-C. Nothing leaves this machine.
 
@@ -71,7 +78,8 @@ def listen(
         from .pcm_pipe import PcmPipe
         from .recogniser import Recognizer
 
-        recogniser = Recognizer.load(model)
+        language = Language.of(lm, beam, lm_weight, word_bonus, hotword, phrases)
+        recogniser = Recognizer.load(model, **language.for_load)
         live: LiveSource = (
             Microphone(find_device(device), channel) if source is None else PcmPipe(source, rate, pcm_format, channels)
         )
