@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import re
+import shlex
 import signal
 import struct
 import subprocess
@@ -18,13 +20,15 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 from rich.console import Console
 from rillet.pipeline import AudioError, EndpointRules, Event, Final, Partial, Recognizer, RilletError, Word
-from rillet.pipeline.capture import QUEUE_S, Block
+from rillet.pipeline.capture import QUEUE_S, STOP_S, Block, BlockQueue
 from rillet.pipeline.capture_errors import DeviceLostError
+from rillet.pipeline.cli import app
 from rillet.pipeline.level import Level
 from rillet.pipeline.listen import Listener, open_output
 from rillet.pipeline.live_display import PlainDisplay, Status, TerminalDisplay
 from rillet.pipeline.microphone import Device, LossClock, Microphone
 from rillet.pipeline.pcm_pipe import PcmPipe
+from typer.testing import CliRunner
 
 FloatArray = npt.NDArray[np.float32]
 Speak = Callable[..., FloatArray]
@@ -267,6 +271,28 @@ def test_unplugging_ends_with_what_was_said(tone_model: Path, speak: Speak) -> N
     with pytest.raises(DeviceLostError, match="USB: the microphone is gone"):
         Listener(Recognizer.load(tone_model), source, display, endpoints=EndpointRules()).run()
     assert [event.text for event in display.events if isinstance(event, Final)] == ["so far"]
+
+
+def test_stop_does_not_wait_for_a_slow_recogniser() -> None:
+    source = BlockQueue(500)
+    for _ in range(500):
+        source._queue.put(Block(np.zeros((320, 1), np.float32)))
+    heard = 0
+    for _ in source.blocks():
+        heard += 1
+        if heard == 3:
+            source.stop()
+        time.sleep(0.02)  # as long as the block
+    assert 3 < heard < 3 + 2 * STOP_S / 0.02
+
+
+def test_the_readme_names_options_that_exist() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\$ (?:.*\| )?rillet ((?:listen|devices|doctor).*)$", readme, re.MULTILINE)
+    assert {command.split()[0] for command in commands} == {"listen", "devices", "doctor"}
+    for command in commands:
+        done = CliRunner().invoke(app, [*shlex.split(command), "--help"])
+        assert done.exit_code == 0, done.output
 
 
 class TestCallback:
