@@ -4,12 +4,12 @@ A checkpoint is exported first, so that one table shows float and int8, streamin
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
@@ -25,6 +25,7 @@ from .manifest import ManifestError, Utterance, read_manifest
 
 Mode = Literal["streaming", "whole"]
 PIECE_S = 0.16
+GREEDY: Mapping[str, Any] = {"lm": None}
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,14 @@ class Evaluation:
         return character_errors(self.said, self.heard)
 
 
-def main(model: Path, manifest: Path, *, worst: int = 5) -> list[Evaluation]:
+def main(model: Path, manifest: Path, *, worst: int = 5, language: Mapping[str, Any] = GREEDY) -> list[Evaluation]:
     """Print a table of error rates, and the worst utterances word by word.
 
     Args:
         model: a checkpoint (.safetensors) or a model file (.onnx).
         manifest: anything that `read_manifest` knows.
         worst: how many utterances to show, of the smallest model when streaming.
+        language: arguments of `Recognizer.load`: language model, beam, phrases.
 
     Returns:
         The rows of the table: for a checkpoint float and int8, each streaming and whole.
@@ -64,7 +66,7 @@ def main(model: Path, manifest: Path, *, worst: int = 5) -> list[Evaluation]:
     """
     utterances = read_manifest(manifest)
     evaluations = [
-        evaluate(Recognizer.load(path), utterances, mode)
+        evaluate(Recognizer.load(path, **language), utterances, mode)
         for path in _model_files(model)
         for mode in ("streaming", "whole")
     ]

@@ -210,6 +210,11 @@ def evaluate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A checkpoint or an exported .onnx file.")],
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="JSONL with audio files and their text.")],
     worst: Annotated[int, typer.Option(min=0, metavar="N", help="Show so many of the worst utterances.")] = 5,
+    lm: Lm = None,
+    beam: Beam = None,
+    lm_weight: LmWeight = None,
+    word_bonus: WordBonus = None,
+    phrases: Phrases = None,
 ) -> None:
     """Measure word and character error rates. Needs: pip install 'rillet[train]'.
 
@@ -220,9 +225,11 @@ def evaluate(
     Examples:
       rillet evaluate en.onnx test.jsonl
       rillet evaluate run/best.safetensors LibriSpeech/test-clean --worst 20
+      rillet evaluate en.onnx test.jsonl --lm none
     """
     with quiet_endings():
-        _run_from("models.evaluate", "main", model, manifest, worst=worst)
+        language = Language.of(lm, beam, lm_weight, word_bonus, None, phrases)
+        _run_from("models.evaluate", "main", model, manifest, worst=worst, language=language.for_load)
 
 
 @app.command()
