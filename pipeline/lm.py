@@ -10,6 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,10 @@ class LanguageModel:
         return i < len(self.vocabulary) and self.vocabulary[i] == word
 
     def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         """Of all its numbers and words, which takes a moment."""
         tables = [tuple(each for each in vars(table).values() if each is not None) for table in self._tables]
         return fingerprint("\n".join(self.vocabulary), *(each for table in tables for each in table))

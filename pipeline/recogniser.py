@@ -101,15 +101,25 @@ class Recognizer:
             return self.decoder
         return _decoder(self.info, self.lm, self.options, hotwords, phrases)
 
-    def restore(self, snapshot: bytes) -> Stream:
+    def restore(
+        self,
+        snapshot: bytes,
+        *,
+        hotwords: Iterable[str | Hotword] = (),
+        phrases: Iterable[str] | None = None,
+    ) -> Stream:
         """The stream that `Stream.snapshot` saved, here or in another process; it goes on to the same words.
+
+        Args:
+            snapshot: the bytes.
+            hotwords, phrases: those with which the stream was made, if any.
 
         Raises:
             NotASnapshotError, DamagedSnapshotError
             SnapshotVersionError: another rillet made it.
             ForeignSnapshotError: another model made it, or this one with another decoder.
         """
-        return Stream.restore(self.model, self.decoder, snapshot)
+        return Stream.restore(self.model, self._decoder_for(hotwords, phrases), snapshot)
 
     def events(
         self,

@@ -191,6 +191,16 @@ def test_another_model_or_decoder_is_refused(
                     replace(same, decoder=decoder).restore(data)
 
 
+def test_hotwords_of_one_stream_are_given_again(tone_model: Path, speak: Speak, small_lm: LanguageModel) -> None:
+    recogniser = Recognizer.load(tone_model, lm=small_lm)
+    saved = recogniser.stream(hotwords=["zebra"]).snapshot()
+    stream = recogniser.restore(saved, hotwords=["zebra"])
+    assert [event.text for event in stream.accept(speak("a zebra "), 16_000) + stream.finish()][-1] == "a zebra"
+    for other in ((), ("zebra:1",), ("zebras",)):
+        with pytest.raises(ForeignSnapshotError):
+            recogniser.restore(saved, hotwords=other)
+
+
 def test_nothing_in_it_can_be_run(snapshot: bytes) -> None:
     """No pickle: the modules that read it cannot load code."""
     folder = Path(sys.modules["rillet.pipeline.snapshot"].__file__ or "").parent
