@@ -319,3 +319,18 @@ def test_command_line(checkpoint: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"rillet: there is no checkpoint {tmp_path / 'none.safetensors'}\n"
     assert not (tmp_path / "no.onnx").exists()
+
+
+def test_the_replay_begins_in_a_state_that_is_not_silence(network: AcousticNetwork) -> None:
+    class Recorder:
+        def __init__(self) -> None:
+            self.session = open_session(to_onnx(network).SerializeToString())
+            self.states = list[FloatArray]()
+
+        def run(self, names: list[str], feed: dict[str, FloatArray]) -> list[FloatArray]:
+            self.states.append(feed["state"])
+            return list(self.session.run(names, feed))
+
+    recorder = Recorder()
+    verify(network, recorder, trials=1)
+    assert recorder.states[0].all()
