@@ -62,7 +62,7 @@ class Language:
 
     @property
     def for_load(self) -> dict[str, Any]:
-        chosen = {"width": self.beam, "lm_weight": self.lm_weight, "word_bonus": self.word_bonus}
+        chosen: dict[str, Any] = {"width": self.beam, "lm_weight": self.lm_weight, "word_bonus": self.word_bonus}
         changed = {name: value for name, value in chosen.items() if value is not None}
         return {
             "lm": {None: "auto", "none": None}.get(self.lm, self.lm),
