@@ -14,6 +14,6 @@ class BeamOptions:
     blank_prob: float = 0.999  # a frame whose blank is likelier than this says nothing
     commit_after_s: float = 2.5  # a finished word is committed at the latest so long after it was heard
     lm_weight: float = 0.5  # how much a nat of the language model counts against one of the acoustic model
-    word_bonus: float = 3.0  # nats for each word, against the language model's liking for few words
+    word_bonus: float = 1.0  # nats for each word, against the language model's liking for few words
     unknown_word_penalty: float = 6.0  # nats for a word that the language model does not know, beyond its <unk> ...
     unknown_letter_penalty: float = 0.5  # ... and for each of its letters
