@@ -100,7 +100,7 @@ def test_what_torch_hears_is_what_the_file_hears(tone_checkpoint: Path, model_fi
             log_probs, _ = network(audio, network.initial_state(1))
         rows = log_probs[0, network.config.look_ahead_frames :].argmax(-1)
         heard.append(greedy(rows.tolist(), Tokens(network.config.tokens)))
-    recogniser = Recognizer.load(model_file)
+    recogniser = Recognizer.load(model_file, lm=None)
     assert evaluate(recogniser, utterances, "whole").heard == heard
     assert evaluate(recogniser, utterances, "streaming").heard == heard
     assert [recogniser.transcribe(u.audio).text for u in utterances] == heard
@@ -126,7 +126,7 @@ def test_the_decoder_gets_a_row_for_each_frame_of_audio(model_file: Path, tone_s
     utterance, rows = read_manifest(tone_sets / "dev.jsonl")[0], list[Any]()
     frames = -(-soundfile.info(utterance.audio).frames // 640)
     for mode in ("streaming", "whole"):
-        recogniser = Recognizer.load(model_file)
+        recogniser = Recognizer.load(model_file, lm=None)
         listener = Listener(recogniser.decoder)
         evaluate(dataclasses.replace(recogniser, decoder=listener), [utterance], cast(Mode, mode))
         rows.append(np.concatenate(listener.rows))
@@ -150,7 +150,7 @@ def test_other_rates_channels_and_parts_of_files(model_file: Path, tone_sets: Pa
     around = np.sin(np.arange(44_100) / 7).astype(np.float32)
     soundfile.write(tmp_path / "long.wav", np.stack([np.concatenate([around, louder, around])] * 2, axis=1), 44_100)
     part = Utterance(tmp_path / "long.wav", utterance.text, start_s=1.0, duration_s=len(samples) / 16_000)
-    recogniser = Recognizer.load(model_file)
+    recogniser = Recognizer.load(model_file, lm=None)
     expected = evaluate(recogniser, [utterance], "whole").heard
     assert expected != [""]
     assert evaluate(recogniser, [part], "streaming").heard == expected
@@ -161,7 +161,7 @@ def test_what_cannot_be_read(model_file: Path, tone_sets: Path, tmp_path: Path) 
     (tmp_path / "a.wav").write_text("no sound")
     for name in ("a.wav", "missing.wav"):
         with pytest.raises(ManifestError, match=f"{name} cannot be read"):
-            evaluate(Recognizer.load(model_file), [Utterance(tmp_path / name, "a")], "streaming")
+            evaluate(Recognizer.load(model_file, lm=None), [Utterance(tmp_path / name, "a")], "streaming")
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         main(tmp_path / "none.safetensors", tone_sets / "dev.jsonl")
 
@@ -172,7 +172,7 @@ def test_nothing_but_computing_is_timed(model_file: Path, tone_sets: Path, monke
     monkeypatch.setattr("rillet.models.evaluate.time.perf_counter", lambda: float(next(ticks)))
     utterances = read_manifest(tone_sets / "dev.jsonl")
     audio_s = sum(soundfile.info(u.audio).duration for u in utterances)
-    result = evaluate(Recognizer.load(model_file), utterances, "streaming")
+    result = evaluate(Recognizer.load(model_file, lm=None), utterances, "streaming")
     assert isinstance(result, Evaluation)
     assert result.real_time_factor == pytest.approx(2 * len(utterances) / audio_s)
 

@@ -9,6 +9,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -182,6 +183,7 @@ def test_ctrl_c_prints_the_final(tone_model: Path, speak: Speak, number: signal.
             pass
         process.send_signal(number)
         started_s = time.monotonic()
+        threading.Timer(20, process.kill).start()  # so that a broken one fails and does not hang
         final = json.loads(process.stdout.read().splitlines()[-1])
         assert (final["type"], final["text"], final["reason"]) == ("final", "not over", "finish")
         assert (process.wait(60), process.stderr.read()) == (0, b"")
