@@ -8,9 +8,10 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import connection
 from pathlib import Path
@@ -113,7 +114,8 @@ class _Process:
         context = multiprocessing.get_context("spawn")  # a fork would copy onnxruntime's locks
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(setup, theirs), daemon=True)
-        self._process.start()
+        with _deaf_to_ctrl_c():
+            self._process.start()
         theirs.close()  # so that the pipe breaks when the process ends
 
     def give(self, group: Group) -> None:
@@ -132,11 +134,33 @@ class _Process:
         self.pipe.close()
         self._process.terminate()
         self._process.join(10)
+        self._process.kill()  # nothing is left behind, whatever the machine is busy with
+        self._process.join(10)
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Ctrl-C is for the parent, which ends its workers: they are started without hearing it, even before they run.
+
+    Here it is only put off, and comes when this block is left.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it would be started in this block, and open the ears again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(setup: Setup, pipe: "connection.Connection[Any, Any]") -> None:
     """The life of a process: groups in, outcomes out, until the pipe breaks."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     worker = Worker(setup)
     while True:
         try:
@@ -144,6 +168,14 @@ def _serve(setup: Setup, pipe: "connection.Connection[Any, Any]") -> None:
         except (EOFError, OSError):
             return
         pipe.send(worker.run(group))
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed told nobody; without it, the recording under way would be heard for nothing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def run_on_ray(setup: Setup, groups: Sequence[Group], count: int | None) -> Iterator[Outcome]:
