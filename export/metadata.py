@@ -56,6 +56,7 @@ def metadata(
         "state_size": str(state_size),
         "tokens": json.dumps(config.tokens),
         "mfcc": json.dumps(asdict(config.mfcc)),
+        "network": json.dumps(asdict(config)),  # to train on from the file
         "precision": precision,
         "name": description.name,
         "language": description.language,

@@ -85,21 +85,20 @@ class Augment:
         return np.clip(samples, -1.0, 1.0)
 
     def noise_only(self, size: int, rng: np.random.Generator) -> Samples:
-        """Background without speech, float32 [size]: recorded, white, or hum, at any level down to digital silence."""
-        kind = rng.integers(4)
+        """Background without speech, float32 [size], at any level down to digital silence."""
+        kind = rng.integers(5)
         if kind == 0:
             return np.zeros(size, np.float32)
-        if kind == 1 or not self.noises:
-            noise = rng.standard_normal(size, dtype=np.float32)
+        if kind == 1:
+            noise = hum(size, float(rng.choice([50.0, 60.0, rng.uniform(80.0, 2_000.0)])), rng, self.sample_rate_hz)
         elif kind == 2:
-            hum_hz = float(rng.choice([50.0, 60.0, rng.uniform(80.0, 2_000.0)]))
-            phase = 2 * np.pi * hum_hz / self.sample_rate_hz * np.arange(size)
-            noise = np.sum([rng.random() * np.sin(k * phase) for k in (1, 2, 3)], axis=0).astype(np.float32)
-            noise += np.float32(1e-3) * rng.standard_normal(size, dtype=np.float32)
+            noise = struck_notes(size, rng, self.sample_rate_hz)
+        elif kind == 3 or not self.noises:
+            noise = rng.standard_normal(size, dtype=np.float32)
         else:
             noise = self._noise(size, rng)
         noise = change_spectrum(noise, 1.0, None, self._response(rng), self.sample_rate_hz)
-        return np.clip(set_level(noise, rng.uniform(-75.0, -15.0)), -1, 1)
+        return np.clip(set_level(noise, rng.uniform(-75.0, -10.0)), -1, 1)
 
     def _noise(self, size: int, rng: np.random.Generator) -> Samples:
         noise = self.noises[int(rng.integers(len(self.noises)))]
@@ -159,6 +158,27 @@ def change_spectrum(
         spectrum *= torch.from_numpy(np.power(10.0, np.interp(bins_hz, hertz, db) / 20.0).astype(np.float32))
     changed = torch.fft.irfft(spectrum, n=out_size) * (out_size / size)
     return np.asarray(changed[: math.ceil(len(samples) * out_size / size)].numpy())
+
+
+def hum(size: int, pitch_hz: float, rng: np.random.Generator, sample_rate_hz: int) -> Samples:
+    """A steady tone with some of its overtones in a little noise, as mains and machines make: float32 [size]."""
+    phase = 2 * np.pi * pitch_hz / sample_rate_hz * np.arange(size)
+    strengths = rng.random(9) / np.arange(1, 10) ** rng.uniform(0, 2)
+    tone = sum(strength * np.sin(k * phase + rng.uniform(0, 6)) for k, strength in enumerate(strengths, start=1))
+    return np.asarray(tone + rng.uniform(0, 0.03) * rng.standard_normal(size), np.float32)
+
+
+def struck_notes(size: int, rng: np.random.Generator, sample_rate_hz: int) -> Samples:
+    """Tones and chords that begin at once and die away, as of strings and bells: float32 [size]."""
+    sound, every_samples = np.zeros(size), int(rng.uniform(0.1, 0.6) * sample_rate_hz)
+    for start in range(0, size, every_samples):
+        time_s = np.arange(min(size - start, 2 * sample_rate_hz)) / sample_rate_hz
+        envelope = np.exp(-rng.uniform(2, 10) * time_s) * np.minimum(time_s / 0.01, 1)
+        root_hz = 110 * 2 ** rng.uniform(0, 3)
+        for semitones in ((0,), (0, 4, 7), (0, 3, 7), (0, 7, 12))[int(rng.integers(4))]:
+            phase = 2 * np.pi * root_hz * 2 ** (semitones / 12) * time_s
+            sound[start : start + len(time_s)] += envelope * sum(np.sin(k * phase) / k**2 for k in range(1, 5))
+    return np.asarray(sound + 1e-4 * rng.standard_normal(size), np.float32)
 
 
 def set_level(samples: Samples, dbfs: float) -> Samples:

@@ -60,8 +60,7 @@ class TrainConfig:
     weight_decay: NonNegativeFloat = 0.01
     clip_norm: PositiveFloat = 2.0
     average: Chance = 0.999  # decay of the running mean of the weights, which is what is validated and kept
-    phone_loss: NonNegativeFloat = 0.0  # weight of a second CTC loss, on English phones, in a middle layer
-    phone_layer: PositiveInt = 2  # which LSTM layer, from 1
+    phone_loss: NonNegativeFloat = 0.0  # weight of a second CTC loss, on English phones; wants a phone_layer
     carry_state_chance: Chance = 0.3  # utterances that begin in the state in which another ended, as in a long stream
     precision: Literal["float32", "bfloat16"] = "float32"
     validate_every_steps: PositiveInt = 500  # and keep the last checkpoint, from which a broken-off run goes on
@@ -71,8 +70,8 @@ class TrainConfig:
     seed: NonNegativeInt = 1
 
     def __post_init__(self) -> None:
-        if self.phone_loss and self.phone_layer > self.network.lstm_layers:
-            raise ValueError(f"phone_layer must be at most {self.network.lstm_layers}, the number of LSTM layers")
+        if self.phone_loss and not self.network.phone_layer:
+            raise ValueError("phone_loss needs a phone_layer in [network]")
 
 
 def read_config(path: Path) -> TrainConfig:

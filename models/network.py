@@ -2,6 +2,7 @@
 
     samples -> MFCC -> fixed mean and variance -> two strided causal convolutions (10 ms frames to 40 ms frames)
             -> LSTM layers, each with layer normalisation before it and a residual around it -> CTC head
+               (behind one of them: which phone is this? The layers above hear the guess, and learn to spell it)
 
 Everything is causal. Look-ahead is a delay of the output: the network is trained and flushed with `look_ahead_frames`
 of silence after the speech, and what it says about a moment comes out that much later. So a stream and a whole
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..features import Mfcc, MfccConfig
+from .phones import PHONES
 from .tokens import ENGLISH_CHARACTERS, Tokens
 
 
@@ -34,6 +36,7 @@ class NetworkConfig:
     convolution_strides: tuple[int, ...] = (2, 2)
     lstm_size: int = 512
     lstm_layers: int = 4
+    phone_layer: int = 0  # the LSTM layer, from 1, that also tells phones; 0: none does
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
@@ -43,6 +46,8 @@ class NetworkConfig:
             raise ValueError("channels, strides, size and layers must be at least 1, look_ahead_frames at least 0")
         if self.convolution_kernel < max(self.convolution_strides):
             raise ValueError("convolution_kernel must be at least as large as the strides, or samples are skipped")
+        if not 0 <= self.phone_layer <= self.lstm_layers:
+            raise ValueError(f"phone_layer must be 0, or a layer up to {self.lstm_layers}, the number of LSTM layers")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be from 0 to below 1")
 
@@ -104,6 +109,21 @@ class ResidualLstm(nn.Module):
         return x + y, torch.cat([h.squeeze(0), c.squeeze(0)], dim=1)
 
 
+class PhoneGuess(nn.Module):
+    """Which phone a frame is, told to the layers above: self-conditioned CTC (Nozaki and Komatsu 2021)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(size, 1 + len(PHONES))
+        self.back = nn.Linear(1 + len(PHONES), size, bias=False)
+        nn.init.zeros_(self.back.weight)  # a network without guesses, and its weights, are a place to begin
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x float [batch, frames, size] to the same shape, and log-probabilities float32 [batch, frames, phones]."""
+        phones = F.log_softmax(self.head(x).float(), dim=-1)
+        return x + self.back(phones.exp().to(x.dtype)), phones
+
+
 class AcousticNetwork(nn.Module):
     """Contract 1 of the model file, as a torch module.
 
@@ -128,6 +148,7 @@ class AcousticNetwork(nn.Module):
         ]
         self.convolutions = nn.ModuleList(convolutions)
         self.lstms = nn.ModuleList(ResidualLstm(size, config.dropout) for _ in range(config.lstm_layers))
+        self.phone_guess = PhoneGuess(size) if config.phone_layer else None
         self.norm = nn.LayerNorm(size)
         self.head = nn.Linear(size, len(config.tokens))
         self.state_sizes = [
@@ -154,10 +175,10 @@ class AcousticNetwork(nn.Module):
         """
         pieces = torch.split(state, self.state_sizes, dim=1)
         log_mel, tail = self.mfcc.log_mel(audio, pieces[0])
-        layers, carried = self.encode(log_mel, list(pieces[1:]))
-        return self.log_probs(layers[-1]), torch.cat([tail, *carried], dim=1)
+        log_probs, _, carried = self.recognise(log_mel, list(pieces[1:]))
+        return log_probs, torch.cat([tail, *carried], dim=1)
 
-    def encode(self, log_mel: Tensor, pieces: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def recognise(self, log_mel: Tensor, pieces: list[Tensor]) -> tuple[Tensor, Tensor | None, list[Tensor]]:
         """The network behind the MFCC's logarithm, where training puts its masks.
 
         Args:
@@ -165,19 +186,17 @@ class AcousticNetwork(nn.Module):
             pieces: the state without the MFCC's tail, cut by `state_sizes`.
 
         Returns:
-            What each LSTM layer says, [batch, frames, lstm_size], and the next pieces.
+            Natural log-probabilities float32 of tokens [batch, frames, tokens] and, where the network tells phones,
+            of phones [batch, frames, 1 + phones], blank first; and the next pieces.
         """
         x = (self.mfcc.cepstra(log_mel) - self.mean) / self.deviation
-        batch, layers, carried = x.shape[0], list[Tensor](), list[Tensor]()
+        batch, phones, carried = x.shape[0], None, list[Tensor]()
         for convolution, context in zip(self.convolutions, pieces, strict=False):
             x, context = convolution(x, context.view(batch, -1, x.shape[2]))
             carried.append(context.reshape(batch, -1).float())
-        for lstm, memory in zip(self.lstms, pieces[len(self.convolutions) :], strict=True):
+        for layer, (lstm, memory) in enumerate(zip(self.lstms, pieces[len(self.convolutions) :], strict=True), start=1):
             x, memory = lstm(x, memory)
-            layers.append(x)
             carried.append(memory.float())
-        return layers, carried
-
-    def log_probs(self, x: Tensor) -> Tensor:
-        """The last layer's output to natural log-probabilities float32 [batch, frames, tokens]."""
-        return F.log_softmax(self.head(self.norm(x)).float(), dim=-1)
+            if self.phone_guess is not None and layer == self.config.phone_layer:
+                x, phones = self.phone_guess(x)
+        return F.log_softmax(self.head(self.norm(x)).float(), dim=-1), phones, carried

@@ -29,9 +29,9 @@ from .batches import Batch, BatchConfig, EpochBatches
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import TrainConfig, read_config
 from .error_rate import character_errors, word_errors
+from .from_onnx import read_onnx
 from .manifest import ManifestError, read_manifest
 from .network import AcousticNetwork
-from .phones import PHONES
 from .tokens import Tokens
 
 MOST_SKIPPED_STEPS = 100  # in a row; weights that no batch can improve will not heal
@@ -43,12 +43,11 @@ class TrainingError(RuntimeError):
 
 
 class TrainableNetwork(nn.Module):
-    """The network with what only training has: masks on the MFCC's logarithm, a head for phones in a middle layer."""
+    """The network with what only training has: masks on the MFCC's logarithm."""
 
     def __init__(self, network: AcousticNetwork, config: TrainConfig) -> None:
         super().__init__()
         self.network, self.config = network, config
-        self.phone_head = nn.Linear(config.network.lstm_size, 1 + len(PHONES)) if config.phone_loss else None
 
     def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Log-probabilities of tokens and of phones, and the next state."""
@@ -56,11 +55,8 @@ class TrainableNetwork(nn.Module):
         with torch.no_grad():
             log_mel, tail = self.network.mfcc.log_mel(audio, pieces[0])
             log_mel = spec_augment(log_mel, self.config.augment, mfcc.sample_rate_hz / mfcc.hop_samples)
-        layers, carried = self.network.encode(log_mel, list(pieces[1:]))
-        phones = None
-        if self.phone_head:
-            phones = F.log_softmax(self.phone_head(layers[self.config.phone_layer - 1]).float(), dim=-1)
-        return self.network.log_probs(layers[-1]), phones, torch.cat([tail, *carried], dim=1)
+        log_probs, phones, carried = self.network.recognise(log_mel, list(pieces[1:]))
+        return log_probs, phones, torch.cat([tail, *carried], dim=1)
 
 
 def train(config_path: Path, init: Path | None = None) -> Path:
@@ -68,7 +64,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
 
     Args:
         config_path: see `TrainConfig`. A run that has a `last.safetensors` goes on from there, to the step.
-        init: a checkpoint whose weights a new run begins with; a run that goes on does not read it.
+        init: a checkpoint or exported model whose weights a new run begins with; going on, it is not read.
 
     Raises:
         ConfigError, ManifestError, CheckpointError, TrainingError: with a sentence that says what to do.
@@ -99,7 +95,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
     last, best = config.run / "last.safetensors", config.run / "best.safetensors"
     torch.manual_seed(config.seed)
     network = AcousticNetwork(config.network)
-    checkpoint = load_checkpoint(last) if last.exists() else load_checkpoint(init) if init else None
+    checkpoint = load_checkpoint(last) if last.exists() else _beginning(init)
     if checkpoint is None:
         network.mean, network.deviation = _statistics(network, packs, config.seed)
     else:
@@ -141,7 +137,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             log_probs, phones, next_state = forward(batch.audio.to(device), state)
         loss = _ctc(log_probs[:, look_ahead:], batch.targets, batch.frames, batch.target_lengths)
-        if phones is not None:
+        if phones is not None and config.phone_loss:
             said = batch.phone_lengths > 0  # a row whose pronunciation is not known is no silence
             second = _ctc(phones[said, look_ahead:], batch.phones, batch.frames[said], batch.phone_lengths[said])
             loss = loss + config.phone_loss * second
@@ -271,6 +267,12 @@ def _statistics(network: AcousticNetwork, packs: list[AudioPack], seed: int) -> 
     return cepstra.mean(0), cepstra.std(0, correction=min(1, len(cepstra) - 1)).clamp(min=1e-3)
 
 
+def _beginning(init: Path | None) -> Checkpoint | None:
+    if init is None:
+        return None
+    return read_onnx(init) if init.suffix == ".onnx" else load_checkpoint(init)
+
+
 def _take_weights(network: AcousticNetwork, checkpoint: Checkpoint, whole: bool, say: "_Reporter | None") -> None:
     """All weights to resume with; to begin a new run with, those that fit, so that a network can grow by layers."""
     if whole and asdict(checkpoint.network) != asdict(network.config):
@@ -395,20 +397,16 @@ def greedy(indices: list[int], tokens: Tokens) -> str:
 
 
 def _training_tensors(optimiser: torch.optim.Optimizer, trainable: TrainableNetwork) -> dict[str, Tensor]:
-    """AdamW's moments and step counts by the names of the weights, and the phone head."""
-    tensors = {
+    """AdamW's moments and step counts by the names of the weights."""
+    return {
         f"optimiser.{name}.{key}": value
         for name, parameter in trainable.named_parameters()
         for key, value in optimiser.state[parameter].items()
     }
-    head = trainable.phone_head
-    return tensors | ({f"phone_head.{name}": value for name, value in head.state_dict().items()} if head else {})
 
 
 def _restore(optimiser: torch.optim.Optimizer, trainable: TrainableNetwork, checkpoint: Checkpoint) -> None:
     """Put back what `_training_tensors` took."""
-    if trainable.phone_head:
-        trainable.phone_head.load_state_dict({n: checkpoint.extra[f"phone_head.{n}"] for n in ("weight", "bias")})
     for name, parameter in trainable.named_parameters():
         prefix = f"optimiser.{name}."
         for key, value in checkpoint.extra.items():

@@ -14,7 +14,7 @@ from .cli_lm import app as lm_app
 from .endings import BAD_INPUT, complain, quiet_endings
 from .errors import MissingExtraError, RilletError
 from .events import Event, Final
-from .model_file import SHIPPED_SAMPLE
+from .model_file import SHIPPED_MODEL, SHIPPED_SAMPLE
 
 app = typer.Typer(
     name="rillet",
@@ -190,7 +190,8 @@ def _print_while_it_goes(events: Iterator[Event], header: str) -> None:
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Data, sizes and schedule.")],
     init: Annotated[
-        Path | None, typer.Option(metavar="CHECKPOINT", help="Begin with the weights of this checkpoint.")
+        Path | None,
+        typer.Option(metavar="MODEL", help="Begin with the weights of this checkpoint or .onnx file; 'shipped': ours."),
     ] = None,
 ) -> None:
     """Train an acoustic model, or go on with a training that was broken off. Needs: pip install 'rillet[train]'.
@@ -199,10 +200,11 @@ def train(
     Examples:
       rillet train english.toml
       rillet train mine.toml --init english/best.safetensors
+      rillet train my-voice.toml --init shipped
       torchrun --nproc-per-node 4 -m rillet.pipeline.cli train english.toml
     """
     with quiet_endings():
-        _run_from("models.train", "train", config, init=init)
+        _run_from("models.train", "train", config, init=SHIPPED_MODEL if init == Path("shipped") else init)
 
 
 @app.command()

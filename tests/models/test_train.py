@@ -235,25 +235,23 @@ def test_phones_of_a_text() -> None:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_the_phone_head_trains_is_resumed_and_not_exported(configure: Configure, tone_sets: Path, known: bool) -> None:
+def test_the_phone_layer_trains_and_is_resumed(configure: Configure, tone_sets: Path, known: bool) -> None:
     """Also when no word of a batch is in the dictionary."""
     words = tone_sets / f"words-{known}.jsonl"
     words.write_text(f'{{"audio": "train0.wav", "text": "{"cab" if known else "cbcb"}"}}\n')
-    changes = (("train.jsonl", words.name), ("lstm_layers = 1", "lstm_layers = 2"))
+    changes = (("train.jsonl", words.name), ("lstm_layers = 1", "lstm_layers = 2\nphone_layer = 1"))
     through, broken = (
-        change(configure(name, steps, 2, extra="phone_loss = 1.0\nphone_layer = 1"), *changes)
+        change(configure(name, steps, 2, extra="phone_loss = 1.0"), *changes)
         for name, steps in (("through", 4), ("broken", 2))
     )
     train(through)
     train(broken)
-    before = everything_in(run_folder(broken) / "last.safetensors")["extra.phone_head.weight"]
+    before = everything_in(run_folder(broken) / "last.safetensors")["network.phone_guess.head.weight"]
     train(change(broken, ("steps = 2", "steps = 4")))
     ends = [everything_in(run_folder(config) / "last.safetensors") for config in (through, broken)]
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
-    moments = ends[0]["extra.optimiser.phone_head.weight.exp_avg"]
-    assert bool(moments.any()) == known
-    assert not torch.equal(before, ends[1]["extra.phone_head.weight"])
-    assert "phone" not in " ".join(load_checkpoint(run_folder(broken) / "best.safetensors").weights)
+    assert not torch.equal(before, ends[1]["network.phone_guess.head.weight"])
+    assert ends[0]["network.phone_guess.back.weight"].any()  # the layer above has begun to listen
 
 
 def test_init_that_is_not_there(configure: Configure) -> None:
@@ -310,7 +308,8 @@ def test_background_and_rooms_are_heard(configure: Configure, tone_sets: Path, m
         ("[network]", "[network]\nmfcc = {mels = 10}", "network.mfcc: Value error, coefficients must be"),
         ("batch_s = 8.0", "batch_s = -8.0", "batches: Value error, batch_s"),
         ("speed_chance = 0.0", "speed = [1.2, 0.8]", "augment: Value error, speed must be"),
-        ("threads = 1", "phone_loss = 0.5", "settings: Value error, phone_layer must be at most 1"),
+        ("threads = 1", "phone_loss = 0.5", "settings: Value error, phone_loss needs a phone_layer"),
+        ("lstm_size = 32", "phone_layer = 2", "network: Value error, phone_layer must be 0, or a layer up to 1"),
     ],
 )
 def test_a_bad_configuration_is_one_sentence(configure: Configure, old: str, new: str, reason: str) -> None:
