@@ -236,24 +236,52 @@ def evaluate(
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="What `rillet train` wrote.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The .onnx file to write.")],
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="MODEL", help="A checkpoint; for --web alone a .onnx file, by default the shipped one."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="The .onnx file to make of a checkpoint.")
+    ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit weights: a quarter of the size.")] = False,
     describe: Annotated[
         Path | None,
         typer.Option(metavar="JSON", help="Its name, language, licence, training_data and error_rates, for the file."),
     ] = None,
+    web: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write a web page that recognises speech in the browser.")
+    ] = None,
+    lm: Lm = None,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="For --web: an unpacked onnxruntime-web; otherwise npm fetches it."),
+    ] = None,
 ) -> None:
-    """Turn a checkpoint into a model file. Needs: pip install 'rillet[train]'.
+    """Turn a checkpoint into a model file, or a model file into a web page.
 
-    The file is written only if it gives in onnxruntime what the checkpoint gives in torch.
+    A model file is written only if it gives in onnxruntime what the checkpoint gives in torch; that needs:
+    pip install 'rillet[train]'. A page works on any static web server and offline, and needs nothing more than npm.
 
     \b
     Examples:
       rillet export run/best.safetensors -o en.onnx
       rillet export run/best.safetensors -o en.onnx --int8 --describe en.json
+      rillet export --web page
+      rillet export en.onnx --web page --lm none
     """
-    _run_from("export.onnx", "main", checkpoint, output, int8=int8, describe=describe)
+    if web is None and (lm is not None or runtime is not None):
+        raise typer.BadParameter("these need --web.", param_hint="--lm and --runtime")
+    if output is not None:
+        if model is None:
+            raise typer.BadParameter("name the checkpoint that the .onnx file is made of.", param_hint="MODEL")
+        _run_from("export.onnx", "main", model, output, int8=int8, describe=describe)
+        model = output
+    elif web is None or int8 or describe is not None:
+        raise typer.BadParameter("say -o FILE.onnx, or --web FOLDER alone.", param_hint="--output")
+    if web is not None:
+        from ..export.web import main as write_page
+
+        write_page(web, model, lm, runtime)
 
 
 def _run_from(module: str, function: str, *arguments: Any, **options: Any) -> None:

@@ -1,0 +1,49 @@
+// @ts-check
+/** The microphone, through the audio thread of capture-worklet.js. */
+
+/**
+ * @typedef {{rms: number, peak: number}} Level of 40 ms, 0..1
+ * @typedef {{label: string, stop: () => void}} Microphone `stop` hands the last sound on before it closes the device
+ */
+
+/**
+ * Opens the microphone and sends its sound to the recogniser.
+ * @param {number} rateHz of the recogniser
+ * @param {string} deviceId or empty, for the usual one
+ * @param {MessagePort} recogniser gets samples, then "end"
+ * @param {(level: Level) => void} onLevel
+ * @param {() => void} onEnd the device has gone
+ * @returns {Promise<Microphone>}
+ */
+export async function openMicrophone(rateHz, deviceId, recogniser, onLevel, onEnd) {
+  if (!navigator.mediaDevices) throw new DOMException("", "InsecureContext");
+  // What browsers do for telephone calls is not what the model was trained on.
+  const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  const device = deviceId ? { deviceId: { exact: deviceId } } : {};
+  const media = await navigator.mediaDevices.getUserMedia({ audio: { ...plain, ...device } });
+  const context = new AudioContext({ latencyHint: "balanced" });
+  const close = () => {
+    for (const track of media.getTracks()) track.stop();
+    if (context.state !== "closed") context.close();
+  };
+  try {
+    await context.audioWorklet.addModule(new URL("capture-worklet.js", import.meta.url));
+    const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 1, processorOptions: { rateHz } });
+    capture.port.postMessage(recogniser, [recogniser]);
+    capture.port.onmessage = ({ data }) => (data === "ended" ? close() : onLevel(data));
+    context.createMediaStreamSource(media).connect(capture).connect(context.destination); // it writes silence
+    await context.resume();
+    const [track] = media.getAudioTracks();
+    track.onended = onEnd;
+    return { label: track.label, stop: () => capture.port.postMessage("end") };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/** @returns {Promise<{deviceId: string, label: string}[]>} those whose names the browser tells */
+export async function microphones() {
+  const devices = (await navigator.mediaDevices?.enumerateDevices()) ?? [];
+  return devices.filter((device) => device.kind === "audioinput" && device.label);
+}

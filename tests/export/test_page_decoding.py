@@ -1,0 +1,251 @@
+"""The page's JavaScript against the Python it follows, on the same numbers. Runs in node."""
+
+import base64
+import io
+import json
+import math
+import random
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile  # type: ignore[import-untyped]
+from rillet.export.web import PAGE
+from rillet.pipeline import EndpointRules, Event, Final, Word
+from rillet.pipeline import lm_file as compact
+from rillet.pipeline.beam_options import BeamOptions
+from rillet.pipeline.decoder import Decoder
+from rillet.pipeline.decoding import make_decoder
+from rillet.pipeline.lm import LanguageModel
+from rillet.pipeline.model_file import AcousticModel
+from rillet.pipeline.ngrams import quantise
+from rillet.pipeline.recogniser import SHIPPED_LM
+from rillet.pipeline.resample import resampler_between
+from rillet.pipeline.stream import Stream
+from rillet.pipeline.writers import SrtWriter, TextWriter
+from simulated_ctc import FRAME_S, TOKENS, simulate
+
+FloatArray = npt.NDArray[np.float32]
+DRIVER = Path(__file__).with_name("page_driver.mjs")
+NODE = shutil.which("node")
+pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed")
+
+SENTENCES = [
+    "the cat sat on the mat",
+    "my sister looked at a house and the old man ran to the river bank",
+    "it was not the first time that somebody said so",
+]
+
+
+def run(task: str, **job: Any) -> Any:
+    """What the page's part gives."""
+    done = subprocess.run(
+        [str(NODE), str(DRIVER), str(PAGE)],
+        input=json.dumps({"task": task, **job}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def packed(array: FloatArray) -> str:
+    return base64.b64encode(array.astype("<f4").tobytes()).decode()
+
+
+def cut(array: FloatArray, seed: int, parts: int = 12) -> list[FloatArray]:
+    """In random pieces, some of them empty."""
+    places = sorted(random.Random(seed).choices(range(len(array) + 1), k=parts - 1))
+    return np.split(array, places)
+
+
+def same_words(found: list[dict[str, Any]], wanted: Sequence[Word]) -> None:
+    assert [word["text"] for word in found] == [word.text for word in wanted]
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert (ours["startS"], ours["endS"]) == (theirs.start_s, theirs.end_s)
+        assert ours["confidence"] == pytest.approx(theirs.confidence, abs=1e-9)
+
+
+def decodes_as_python(decoder: Decoder[Any], log_probs: FloatArray, about: dict[str, Any], seed: int = 0) -> list[Word]:
+    """Compare what is committed and volatile after every piece, and return all words."""
+    pieces = cut(log_probs, seed)
+    found = run("decode", decoder=about, pieces=[packed(piece) for piece in pieces])
+    state, words = decoder.start(), []
+    for piece, step in zip(pieces, found, strict=False):
+        decoded, state = decoder.step(piece, state)
+        same_words(step["committed"], decoded.committed)
+        same_words(step["volatile"], decoded.volatile)
+        words += decoded.committed
+    decoded, _ = decoder.finish(state)
+    same_words(found[-1]["committed"], decoded.committed)
+    return [*words, *decoded.committed]
+
+
+def plain(tokens: Sequence[str] = TOKENS) -> dict[str, Any]:
+    return {"tokens": list(tokens), "frame_s": FRAME_S, "kind": "plain", "phrases": [], "options": None}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_greedy(seed: int) -> None:
+    log_probs, _ = simulate(SENTENCES[seed], seed)
+    decoder = make_decoder(TOKENS, FRAME_S, options=BeamOptions(width=1))
+    assert decodes_as_python(decoder, log_probs, plain(), seed)
+
+
+def test_greedy_with_tokens_of_several_letters_and_words_without_end() -> None:
+    tokens = ["", " ", "a", "bc", " th", "e f", "g "]
+    values = np.random.default_rng(1).normal(0, 2, (300, len(tokens)))
+    values[150:290, [1, 4, 5, 6]] = -9  # no space
+    log_probs = (values - np.logaddexp.reduce(values, axis=1, keepdims=True)).astype(np.float32)
+    decoder = make_decoder(tokens, FRAME_S, options=BeamOptions(width=1))
+    words = decodes_as_python(decoder, log_probs, plain(tokens))
+    assert max(len(word.text) for word in words) >= 64
+
+
+class RecordingModel:
+    """A model that keeps what it said."""
+
+    def __init__(self, model: AcousticModel) -> None:
+        self.info = model.info
+        self.initial_state = model.initial_state
+        self._model = model
+        self.log_probs: list[FloatArray] = []
+
+    def step(self, audio: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
+        log_probs, state = self._model.step(audio, state)
+        self.log_probs.append(log_probs[0])
+        return log_probs, state
+
+
+def event_fields(event: Event) -> dict[str, Any]:
+    fields = asdict(event)
+    del fields["words"]
+    return {"type": "final" if isinstance(event, Final) else "partial", **fields}
+
+
+@pytest.mark.parametrize("samples", [0, 1, 2_560, 161_003, None])
+def test_stream(samples: int | None, tone_model: Path, speak: Any) -> None:
+    """Events, one after another: partials, pauses, utterances that are too long, the end."""
+    quiet = np.random.default_rng(0).normal(0, 1e-4, 48_000).astype(np.float32)
+    silence = np.zeros(3 * 48_000, np.float32)
+    parts = [speak("one two"), quiet, speak("three four five six seven"), silence, speak("end")]
+    audio = np.concatenate(parts)[:samples]
+    rules = EndpointRules(before_speech_s=2.0, after_speech_s=0.5, longest_s=3.0)
+    model = RecordingModel(AcousticModel.load(tone_model))
+    info = model.info
+    stream = Stream(model, make_decoder(info.tokens, info.frame_s, options=BeamOptions(width=1)), None, rules)  # type: ignore[arg-type]
+    pieces = cut(audio, 3, 40)
+    events = [event for piece in pieces for event in stream.accept(piece, 16_000)] + stream.finish()
+    names = ("sample_rate_hz", "samples_per_frame", "step_frames", "look_ahead_frames", "state_size", "tokens")
+    found = run(
+        "stream",
+        decoder={**plain(info.tokens), "frame_s": info.frame_s},
+        info={name: getattr(info, name) for name in names},
+        endpoints=asdict(rules),
+        audio=[packed(piece) for piece in pieces],
+        logProbs=[packed(rows) for rows in model.log_probs],
+    )
+    for ours, theirs in zip(found, events, strict=True):
+        same_words(ours.pop("words"), theirs.words)
+        assert ours == event_fields(theirs)
+    if samples is None:
+        assert {event.reason for event in events if isinstance(event, Final)} == {"silence", "max_length", "finish"}
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 16_000, 32_000, 44_100, 48_000, 96_000])
+def test_resampler(rate_hz: int) -> None:
+    """The same filter: what differs is the order of additions in single precision."""
+    audio = np.random.default_rng(0).uniform(-1, 1, rate_hz // 2 + 7).astype(np.float32)
+    resampler = resampler_between(rate_hz, 16_000)
+    first, state = resampler.step(audio, resampler.start())
+    last, _ = resampler.finish(state)
+    found = np.array(run("resample", rateHz=rate_hz, targetHz=16_000, pieces=[packed(p) for p in cut(audio, rate_hz)]))
+    wanted = np.concatenate([first, last])
+    assert found.shape == wanted.shape
+    assert abs(found - wanted).max() < 1e-6
+
+
+@pytest.fixture(scope="module", params=["small", "quantised", "shipped"])
+def lm_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A compact language model: two small ones, and the one that comes with rillet."""
+    if request.param == "shipped":
+        if not SHIPPED_LM.is_file():
+            pytest.skip("there is no language model yet")
+        return SHIPPED_LM
+    from rillet.models.lm.build import BuildOptions, build
+    from rillet.models.lm.corpus import Source
+
+    folder = tmp_path_factory.mktemp("lm")
+    lines = [*SENTENCES * 3, *["the cat ran to the house", "naïve élan", "yes", "no no"] * 2]
+    (folder / "text").write_text("\n".join(lines), encoding="utf-8")
+    trie = build([Source((folder / "text",), 1.0)], BuildOptions(order=3, vocabulary=1000))
+    compact.write(quantise(trie) if request.param == "quantised" else trie, folder / "small.lm")
+    return folder / "small.lm"
+
+
+def test_language_model(lm_path: Path) -> None:
+    lm = LanguageModel.load(lm_path)
+    some = random.Random(0).sample(lm.vocabulary, min(40, len(lm.vocabulary)))
+    sentences = [*(sentence.split() for sentence in SENTENCES), some, ["xqzzy", "the", "<unk>"], []]
+    beginnings = ["", "t", "th", "the", "zzzzz", "é", *(word[:2] for word in some)]
+    found = run("language", lm=str(lm_path), sentences=sentences, beginnings=beginnings)
+    for words, scores in zip(sentences, found["scores"], strict=True):
+        state = lm.start()
+        for word, (value, after, known) in zip(words, scores, strict=False):
+            wanted, state = lm.score(state, word)
+            assert (value, tuple(after), known) == (wanted, state, word in lm)
+        assert scores[-1][0] == lm.end(state)
+    for letters, value in zip(beginnings, found["begins"], strict=True):
+        wanted = lm.begins(letters)
+        assert value == (None if wanted == -math.inf else pytest.approx(wanted, abs=1e-9))
+
+
+def test_text_and_subtitles() -> None:
+    chance = random.Random(4)
+    vocabulary = "a the of water and house because looked children mr antidisestablishmentarianism-like " + "x" * 90
+    finals, time_s = [], 0.0
+    for number in range(40):
+        words = []
+        for _ in range(chance.choice([0, 1, 2, 5, 30])):
+            length_s = chance.uniform(0.05, 0.8)
+            words.append(Word(chance.choice(vocabulary.split()), time_s, time_s + length_s, 0.5))
+            time_s += length_s + chance.choice([0, 0, 0.1, 0.5, 2.0])
+        time_s += chance.choice([0, 1])
+        text = " ".join(word.text for word in words)
+        finals.append(Final(number, text, tuple(words), chance.choice(["silence", "max_length", "finish"])))  # type: ignore[arg-type]
+    txt, srt = io.StringIO(), io.StringIO()
+    for writer in (TextWriter(txt), SrtWriter(srt)):
+        for final in finals:
+            writer.write(final)
+    fields = [
+        {
+            "text": final.text,
+            "reason": final.reason,
+            "words": [{"text": w.text, "startS": w.start_s, "endS": w.end_s} for w in final.words],
+        }
+        for final in finals
+    ]
+    assert run("texts", finals=fields) == {"txt": txt.getvalue(), "srt": srt.getvalue()}
+
+
+def test_sample_rates_are_read_from_headers(tmp_path: Path) -> None:
+    known = soundfile.available_formats()
+    wanted = {"a.wav": 22_050, "b.wav": 44_100, "c.flac": 96_000, "d.flac": 16_000, "e.ogg": 32_000, "f.txt": 0}
+    if "MP3" in known:
+        wanted |= {"g.mp3": 48_000, "h.mp3": 22_050}
+    for name, rate_hz in wanted.items():
+        if rate_hz:
+            soundfile.write(tmp_path / name, np.zeros((rate_hz, 2)), rate_hz)
+        else:
+            (tmp_path / name).write_text("no sound")
+    soundfile.write(tmp_path / "i.ogg", np.zeros(16_000), 16_000, subtype="OPUS")
+    wanted["i.ogg"] = 48_000
+    assert run("headerRates", files=[str(tmp_path / name) for name in wanted]) == list(wanted.values())
