@@ -8,6 +8,10 @@ its log-probabilities change in the last digits when the calls are cut different
 
 import base64
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +20,17 @@ import numpy.typing as npt
 import onnx
 import onnxruntime  # type: ignore[import-untyped]
 import pytest
+from hypothesis import HealthCheck, settings
 from onnx import TensorProto, helper, numpy_helper
+
+# The same examples every time, and none is refused because a busy machine was slow to make or to run it.
+settings.register_profile(
+    "rillet", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+settings.load_profile("rillet")
+
+# A shell that runs the tests in the background lets them ignore Ctrl-C, and the commands they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -148,3 +162,18 @@ def speak() -> Callable[..., FloatArray]:
 def make_tone_model() -> Callable[..., Path]:
     """`make_tone_model(path, state_size="3", tokens=None)`: the model with other metadata, or without."""
     return build_tone_model
+
+
+@pytest.fixture(scope="session")
+def patience() -> Callable[[float], float]:
+    """`patience(1.0)`: how long something may take at this moment that takes a second where nothing else is running.
+
+    Never less than 5 times as long; where many programs share the processors, as much longer as Python takes to start.
+    """
+
+    def allow(time_s: float) -> float:
+        started_s = time.monotonic()
+        subprocess.run([sys.executable, "-c", "import json, subprocess"], check=True)
+        return time_s * max(5.0, (time.monotonic() - started_s) / 0.01)  # some 0.05 s alone
+
+    return allow

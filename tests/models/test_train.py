@@ -398,11 +398,11 @@ def test_no_checkpoint_is_half_written(tmp_path: Path, monkeypatch: pytest.Monke
 def test_two_processes_train_one_network(configure: Configure) -> None:
     """On gloo: both see the same data only once, and rank 0 writes a checkpoint that one process can go on from."""
     config = configure("two", 6, 3)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29517"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [*command, "-m", "rillet.pipeline.cli", "train", str(config)],
-        capture_output=True, text=True, timeout=600, check=False, env=environment,
+        capture_output=True, text=True, timeout=1_800, check=False, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("from step 0 to 6") == 1

@@ -18,7 +18,7 @@ RILLET = [sys.executable, "-m", "rillet.pipeline.cli"]
 
 
 def rillet(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*RILLET, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([*RILLET, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -109,15 +109,16 @@ class TestQuietEndings:
             assert process.stderr.read() == b""
             assert process.wait(60) == 141
 
-    def test_ctrl_c(self, tone_model: Path, long_recording: Path) -> None:
+    def test_ctrl_c(self, tone_model: Path, long_recording: Path, patience: Callable[[float], float]) -> None:
         command = [*RILLET, "transcribe", "--model", str(tone_model), str(long_recording)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             assert process.stdout.read(6) == b"on and"
             process.send_signal(signal.SIGINT)
-            started = time.monotonic()
+            started_s = time.monotonic()
             assert process.stdout.read().endswith(b"\n")
             assert process.stderr.read() == b""
             assert process.wait(60) == 130
-            assert time.monotonic() - started < 10
+            took_s = time.monotonic() - started_s
+        assert took_s < patience(1)

@@ -49,7 +49,7 @@ def silence(time_s: float, rate_hz: int = 16_000) -> FloatArray:
 
 def listen(tone_model: Path, *arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
     command = [*RILLET, "listen", "--model", str(tone_model), *map(str, arguments)]
-    done = subprocess.run(command, input=stdin, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(command, input=stdin, capture_output=True, timeout=300, check=False)
     return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
@@ -94,7 +94,7 @@ class TestPipes:
         command = [*RILLET, "listen", "--model", str(tone_model), str(pipe)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
             pipe.write_bytes(s16(speak("through a pipe")))
-            assert process.communicate(timeout=60)[0] == b"through a pipe\n"
+            assert process.communicate(timeout=300)[0] == b"through a pipe\n"
             assert process.returncode == 0
 
     def test_no_pipe(self, tmp_path: Path) -> None:
@@ -171,7 +171,9 @@ class TestFiles:
 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_prints_the_final(tone_model: Path, speak: Speak, number: signal.Signals) -> None:
+def test_ctrl_c_prints_the_final(
+    tone_model: Path, speak: Speak, number: signal.Signals, patience: Callable[[float], float]
+) -> None:
     command = [*RILLET, "listen", "-", "--json", "--model", str(tone_model)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -183,11 +185,14 @@ def test_ctrl_c_prints_the_final(tone_model: Path, speak: Speak, number: signal.
             pass
         process.send_signal(number)
         started_s = time.monotonic()
-        threading.Timer(20, process.kill).start()  # so that a broken one fails and does not hang
+        hanging = threading.Timer(120, process.kill)  # so that a broken one fails
+        hanging.start()
         final = json.loads(process.stdout.read().splitlines()[-1])
         assert (final["type"], final["text"], final["reason"]) == ("final", "not over", "finish")
-        assert (process.wait(60), process.stderr.read()) == (0, b"")
-        assert time.monotonic() - started_s < 5  # a second where nothing else is running
+        assert (process.wait(300), process.stderr.read()) == (0, b"")
+        took_s = time.monotonic() - started_s
+        hanging.cancel()
+    assert took_s < patience(1)
 
 
 @posix
@@ -200,7 +205,7 @@ def test_the_reader_goes_away(tone_model: Path, speak: Speak) -> None:
         process.stdout.close()
         process.stdin.write(s16(np.concatenate([speak("nobody"), silence(1.5)])))
         process.stdin.flush()
-        assert (process.wait(60), process.stderr.read()) == (141, b"")
+        assert (process.wait(300), process.stderr.read()) == (141, b"")
         process.stdin.close()
 
 
@@ -281,7 +286,9 @@ def test_unplugging_ends_with_what_was_said(tone_model: Path, speak: Speak) -> N
     assert [event.text for event in display.events if isinstance(event, Final)] == ["so far"]
 
 
-def test_stop_does_not_wait_for_a_slow_recogniser() -> None:
+def test_stop_does_not_wait_for_a_slow_recogniser(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
     source = BlockQueue(500)
     for _ in range(500):
         source._queue.put(Block(np.zeros((320, 1), np.float32)))
@@ -290,8 +297,8 @@ def test_stop_does_not_wait_for_a_slow_recogniser() -> None:
         heard += 1
         if heard == 3:
             source.stop()
-        time.sleep(0.02)  # as long as the block
-    assert 3 < heard < 3 + 2 * STOP_S / 0.02
+        now_s += 0.02  # as long as the block
+    assert heard == pytest.approx(3 + STOP_S / 0.02, abs=1)
 
 
 def test_the_readme_names_options_that_exist() -> None:

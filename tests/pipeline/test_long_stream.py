@@ -26,15 +26,17 @@ def kib(name):
 
 for quarter in range(round(hours * 4)):
     words = finals = longest = 0
-    started_s = time.process_time()
+    minutes_cpu_s = []
     for _ in range(15):
+        started_s = time.process_time()
         for piece in np.split(minute, 375):  # 160 ms
             for event in stream.accept(piece, 16_000):
                 longest = max(longest, len(event.words))
                 if isinstance(event, Final) and event.words:
                     finals, words, last_s = finals + 1, words + len(event.words), event.words[-1].end_s
+        minutes_cpu_s.append(time.process_time() - started_s)
     print(json.dumps({
-        "cpu_s": time.process_time() - started_s, "kib": kib("VmRSS"), "peak_kib": kib("VmHWM"), "words": words,
+        "cpu_s": min(minutes_cpu_s), "kib": kib("VmRSS"), "peak_kib": kib("VmHWM"), "words": words,
         "finals": finals, "longest": longest, "last_s": last_s, "snapshot": len(stream.snapshot()),
     }), flush=True)
 """
@@ -50,13 +52,13 @@ def test_memory_and_cost_stay_flat(tone_model: Path, speak: Speak, tmp_path: Pat
         minute[start : start + len(talk)] = talk
     np.save(tmp_path / "minute.npy", minute)
     command = [sys.executable, "-c", HEAR, tone_model, tmp_path / "minute.npy", str(hours)]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=3_000, check=True)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=6_000, check=True)
     quarters = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(quarters) == hours * 4
     first, *_, last = quarters[1:]  # in the first, everything is allocated
     assert last["peak_kib"] - quarters[0]["peak_kib"] < 2_048  # 15 minutes of audio are 56 MB as float32
     assert last["kib"] - first["kib"] < 2_048
-    # the least of several, for other programs may take the processor's cache meanwhile
+    # a minute of each quarter, the least of many, for other programs take the processor's cache meanwhile
     third = max(1, len(quarters) // 3)
     assert min(q["cpu_s"] for q in quarters[-third:]) < 2 * min(q["cpu_s"] for q in quarters[:third])
     assert {q["words"] for q in quarters[1:-1]} <= {first["words"]}

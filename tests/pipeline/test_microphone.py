@@ -5,6 +5,7 @@ A recording is played into it in real time while rillet runs as a user runs it. 
 """
 
 import difflib
+import functools
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,19 @@ def _missing() -> str:
 needs_sound_system = pytest.mark.skipif(bool(_missing()), reason=_missing() or "all is there")
 
 
+def in_real_time(test: Callable[..., None]) -> Callable[..., None]:
+    """Three attempts: on a busy machine the player and the sound system lose sound too, before rillet can hear it."""
+
+    @functools.wraps(test)
+    def attempts(**fixtures: object) -> None:
+        for _ in range(2):
+            with suppress(AssertionError):
+                return test(**fixtures)
+        return test(**fixtures)
+
+    return attempts
+
+
 @dataclass
 class SoundSystem:
     """A PulseAudio server of our own."""
@@ -62,13 +76,22 @@ class SoundSystem:
 
     def pactl(self, *arguments: str) -> str:
         done = subprocess.run(
-            ["pactl", *arguments], env=self.environment, capture_output=True, text=True, timeout=20, check=True
+            ["pactl", *arguments], env=self.environment, capture_output=True, text=True, timeout=120, check=True
         )
         return done.stdout.strip()
 
     def play(self, path: Path) -> None:
-        """Until the last sample has been heard."""
-        subprocess.run(["paplay", str(path)], env=self.environment, timeout=60, check=True)
+        """Until the last sample has been played."""
+        subprocess.run(["paplay", str(path)], env=self.environment, timeout=300, check=True)
+
+    @contextmanager
+    def playing(self, path: Path) -> Iterator[subprocess.Popen[bytes]]:
+        """As long as it is needed."""
+        with subprocess.Popen(["paplay", str(path)], env=self.environment, stderr=subprocess.DEVNULL) as player:
+            try:
+                yield player
+            finally:
+                player.kill()
 
     def rillet(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -76,7 +99,7 @@ class SoundSystem:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
 
@@ -114,15 +137,24 @@ class Listening:
             self.lines.append(line.rstrip("\n"))
 
     def wait_for(self, text: str) -> None:
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + 120
         while not any(text in line for line in self.lines):
             assert time.monotonic() < deadline_s, self.lines
+            time.sleep(0.02)
+
+    @staticmethod
+    def hear_more(saved: Path, time_s: float) -> None:
+        """Until it has heard so much more sound, which it saves there."""
+        enough = saved.stat().st_size + round(time_s * 16_000 * 4)
+        deadline_s = time.monotonic() + 120
+        while saved.stat().st_size < enough:
+            assert time.monotonic() < deadline_s
             time.sleep(0.02)
 
     def end(self) -> tuple[int, str, float]:
         """Exit code, the rest of standard error, and seconds until it was over."""
         started_s = time.monotonic()
-        code = self.process.wait(30)
+        code = self.process.wait(120)
         took_s = time.monotonic() - started_s
         self._thread.join()
         assert self.process.stderr is not None
@@ -144,7 +176,7 @@ def sound_system() -> Iterator[SoundSystem]:
         with subprocess.Popen(["pulseaudio", *options], env=environment, stderr=subprocess.DEVNULL) as server:
             try:
                 system = SoundSystem(environment)
-                for _ in range(100):
+                for _ in range(600):
                     time.sleep(0.1)
                     try:
                         system.pactl("info")
@@ -164,9 +196,21 @@ def recording(tmp_path_factory: pytest.TempPathFactory, speak: Speak) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def long_recording(tmp_path_factory: pytest.TempPathFactory, speak: Speak) -> Path:
+    path = tmp_path_factory.mktemp("audio") / "long.wav"
+    soundfile.write(path, speak("hello world " * 25, RATE_HZ), RATE_HZ)  # a minute
+    return path
+
+
 @needs_sound_system
+@in_real_time
 def test_a_recording_is_heard_as_it_is_played(
-    sound_system: SoundSystem, tone_model: Path, recording: Path, tmp_path: Path
+    sound_system: SoundSystem,
+    tone_model: Path,
+    recording: Path,
+    tmp_path: Path,
+    patience: Callable[[float], float],
 ) -> None:
     saved, written = tmp_path / "saved.wav", tmp_path / "words.jsonl"
     with sound_system.listening("--model", tone_model, "--save-audio", saved, "--output", written) as listening:
@@ -175,12 +219,12 @@ def test_a_recording_is_heard_as_it_is_played(
         listening.wait_for("hello world")
         assert player.is_alive()  # the text came while the recording went on
         player.join()
-        time.sleep(0.5)  # on its way through the sound system
+        listening.hear_more(saved, 0.5)  # it is on its way through the sound system
         listening.process.send_signal(signal.SIGINT)
         code, complaints, took_s = listening.end()
     assert listening.lines == ["hello world", "good bye"]
     assert (code, complaints) == (0, "")
-    assert took_s < 5  # a second where nothing else is running
+    assert took_s < patience(1)
 
     words = [word for line in written.read_text().splitlines() for word in json.loads(line)["words"]]
     begin_s = words[0]["start_s"]
@@ -190,15 +234,18 @@ def test_a_recording_is_heard_as_it_is_played(
 
 
 @needs_sound_system
-def test_unplugging(sound_system: SoundSystem, tone_model: Path, recording: Path) -> None:
+@in_real_time
+def test_unplugging(sound_system: SoundSystem, tone_model: Path, long_recording: Path) -> None:
     with (
         sound_system.listening("--model", tone_model, "--json") as listening,
-        subprocess.Popen(["paplay", str(recording)], env=sound_system.environment, stderr=subprocess.DEVNULL),
+        sound_system.playing(long_recording),
     ):
         listening.wait_for('"committed": "hello", "volatile": "wor')
         sound_system.pactl("unload-module", "module-null-sink")
-        code, complaints, _ = listening.end()
-    sound_system.pactl("load-module", "module-null-sink", "sink_name=speaker", "rate=48000")
+        try:
+            code, complaints, _ = listening.end()
+        finally:
+            sound_system.pactl("load-module", "module-null-sink", "sink_name=speaker", "rate=48000")
     last = json.loads(listening.lines[-1])
     assert last["type"] == "final"
     assert last["text"].startswith("hello wor")
@@ -208,7 +255,8 @@ def test_unplugging(sound_system: SoundSystem, tone_model: Path, recording: Path
 
 
 @needs_sound_system
-def test_devices_and_doctor(sound_system: SoundSystem, tone_model: Path, recording: Path) -> None:
+@in_real_time
+def test_devices_and_doctor(sound_system: SoundSystem, tone_model: Path, long_recording: Path) -> None:
     listed = sound_system.rillet("devices")
     assert (listed.returncode, listed.stderr) == (0, "")
     (default,) = [line for line in listed.stdout.splitlines() if line.startswith("*")]
@@ -216,14 +264,13 @@ def test_devices_and_doctor(sound_system: SoundSystem, tone_model: Path, recordi
     assert "ALSA" in default
 
     command = [*RILLET, "doctor", "--model", str(tone_model), "--device", default.split()[1]]
-    with subprocess.Popen(command, env=sound_system.environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        told = ""
-        while "say something" not in told:
-            told += process.stdout.readline()
-        sound_system.play(recording)
-        told += process.stdout.read()
-        assert process.wait(30) == 0
+    with (
+        subprocess.Popen(command, env=sound_system.environment, stdout=subprocess.PIPE, text=True) as process,
+        sound_system.playing(long_recording),
+    ):
+        told, _ = process.communicate(timeout=300)
+        assert process.returncode == 0
+    assert "say something" in told
     for expected in (
         "onnxruntime ",
         "self-test passed",
@@ -271,13 +318,14 @@ class TestFindDevice:
 
 @needs_sound_system
 @pytest.mark.skipif(not SHIPPED_MODEL.is_file(), reason="there is no trained model yet")
+@in_real_time
 def test_the_sample_in_english(sound_system: SoundSystem, tmp_path: Path) -> None:
     """What is heard of it is what the file says, but for two changes of the sample rate on the way."""
     path, saved = tmp_path / "sample.wav", tmp_path / "saved.wav"
     soundfile.write(path, *soundfile.read(SHIPPED_SAMPLE))
     with sound_system.listening("--save-audio", saved) as listening:
         sound_system.play(path)
-        time.sleep(1.0)
+        listening.hear_more(saved, 1.0)
         listening.process.send_signal(signal.SIGINT)
         assert listening.end()[:2] == (0, "")
     heard = " ".join(listening.lines).split()
@@ -301,7 +349,7 @@ main()
             [sys.executable, "-c", code, command, "--model", str(tone_model)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert done.returncode == exit_code
@@ -320,7 +368,7 @@ def test_without_a_microphone(tone_model: Path, tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

@@ -79,8 +79,8 @@ def recogniser() -> Recognizer:
     return Recognizer.load()
 
 
-# The first English model still writes letters for these; strict, so that a better model takes the marks away.
-TOO_HARD = pytest.mark.xfail(reason="the shipped model hears letters in it", strict=True)
+# The first English model still writes letters for these; not strict, so that a better model can come in without this.
+TOO_HARD = pytest.mark.xfail(reason="the first shipped model hears letters in it", strict=False)
 HEARD = {"mains hum, 60 Hz", "notes"}
 
 
