@@ -41,7 +41,7 @@ def main(folder: Path, model: Path | None = None, lm: str | None = None, runtime
     Args:
         model: a .onnx file; None is the shipped one.
         lm: a compact language model; None is the shipped one, for English models, and "none" none.
-        runtime: an unpacked onnxruntime-web package; None fetches it with npm.
+        runtime: an unpacked onnxruntime-web package, or the folder ort/ of another page; None fetches it with npm.
 
     Raises:
         WebExportError, ModelError, LanguageModelError
@@ -57,26 +57,35 @@ def main(folder: Path, model: Path | None = None, lm: str | None = None, runtime
         read_lm(lm_path)
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "model.json").is_file():
         raise WebExportError(f"{folder}: there are other files in this folder; name a new one for the page.")
-    try:
-        shutil.copytree(PAGE, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
-        _add_runtime(folder / "ort", runtime)
-        shutil.copyfile(acoustic.path, folder / "model.onnx")
-        shutil.copyfile(SHIPPED_SAMPLE, folder / SHIPPED_SAMPLE.name)
-        (folder / "language.lm").unlink(missing_ok=True)
-        if lm_path is not None:
-            shutil.copyfile(lm_path, folder / "language.lm")
-        about = _about(acoustic, folder)
-        (folder / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-        files = {path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*") if path.is_file()} - {WORKER}
-        files |= {"model.json", SHIPPED_SAMPLE.name, *(f"ort/{name}" for name in RUNTIME_FILES)}
-        size = _complete_service_worker(folder, files | {file["path"] for file in about["files"].values()})
-    except OSError as error:
-        raise WebExportError(f"{error.filename or folder}: this cannot be written ({error.strerror}).") from error
+    with tempfile.TemporaryDirectory() as temporary:
+        sources = _runtime_files(runtime or _fetch_runtime(Path(temporary)))
+        try:
+            size = _write(folder, acoustic, lm_path, sources)
+        except OSError as error:
+            raise WebExportError(f"{error.filename or folder}: this cannot be written ({error.strerror}).") from error
     print(
         f"{folder}: a page of {size / 1e6:.0f} MB. Put the folder on any web server with https; or to try it here:\n"
         f"  python3 -m http.server --bind 127.0.0.1 --directory {folder}\n"
         f"and open http://localhost:8000"
     )
+
+
+def _write(folder: Path, model: AcousticModel, lm: Path | None, runtime: Iterable[Path]) -> int:
+    """Put everything there, and return its size in bytes."""
+    shutil.copytree(PAGE, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    (folder / "ort").mkdir(exist_ok=True)
+    for source in runtime:
+        shutil.copyfile(source, folder / "ort" / source.name)
+    shutil.copyfile(model.path, folder / "model.onnx")
+    shutil.copyfile(SHIPPED_SAMPLE, folder / SHIPPED_SAMPLE.name)
+    (folder / "language.lm").unlink(missing_ok=True)
+    if lm is not None:
+        shutil.copyfile(lm, folder / "language.lm")
+    about = _about(model, folder)
+    (folder / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    files = {path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*") if path.is_file()} - {WORKER}
+    files |= {"model.json", SHIPPED_SAMPLE.name, *(f"ort/{name}" for name in RUNTIME_FILES)}
+    return _complete_service_worker(folder, files | {file["path"] for file in about["files"].values()})
 
 
 def _about(model: AcousticModel, folder: Path) -> dict[str, Any]:
@@ -99,17 +108,15 @@ def _about(model: AcousticModel, folder: Path) -> dict[str, Any]:
     }
 
 
-def _add_runtime(target: Path, package: Path | None) -> None:
-    """Copy what the page needs of onnxruntime-web."""
-    target.mkdir(exist_ok=True)
-    if package is None:
-        with tempfile.TemporaryDirectory() as temporary:
-            _add_runtime(target, _fetch_runtime(Path(temporary)))
-        return
-    for source in [*(package / "dist" / name for name in RUNTIME_FILES), package / "package.json"]:
-        if not source.is_file():
-            raise WebExportError(f"{package}: this is not the folder of an onnxruntime-web package; it lacks {source}.")
-        shutil.copyfile(source, target / source.name)
+def _runtime_files(package: Path) -> list[Path]:
+    """What the page needs of onnxruntime-web."""
+    found = []
+    for name in (*RUNTIME_FILES, "package.json"):
+        source = next((path for path in (package / "dist" / name, package / name) if path.is_file()), None)
+        if source is None:
+            raise WebExportError(f"{package}: this is no folder of onnxruntime-web, for there is no {name} in it.")
+        found.append(source)
+    return found
 
 
 def _fetch_runtime(folder: Path) -> Path:

@@ -16,26 +16,28 @@
  * @returns {Promise<Microphone>}
  */
 export async function openMicrophone(rateHz, deviceId, recogniser, onLevel, onEnd) {
-  if (!navigator.mediaDevices) throw new DOMException("", "InsecureContext");
   // What browsers do for telephone calls is not what the model was trained on.
   const plain = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
   const device = deviceId ? { deviceId: { exact: deviceId } } : {};
-  const media = await navigator.mediaDevices.getUserMedia({ audio: { ...plain, ...device } });
   const context = new AudioContext({ latencyHint: "balanced" });
+  /** @type {MediaStreamTrack[]} */
+  let tracks = [];
   const close = () => {
-    for (const track of media.getTracks()) track.stop();
+    for (const track of tracks) track.stop();
     if (context.state !== "closed") context.close();
   };
   try {
-    await context.audioWorklet.addModule(new URL("capture-worklet.js", import.meta.url));
-    const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 1, processorOptions: { rateHz } });
-    capture.port.postMessage(recogniser, [recogniser]);
+    await context.audioWorklet.addModule(new URL("capture-worklet.js", import.meta.url)); // first: then no sound is lost
+    const capture = new AudioWorkletNode(context, "capture", { processorOptions: { rateHz } });
+    capture.connect(context.destination); // it writes silence
     capture.port.onmessage = ({ data }) => (data === "ended" ? close() : onLevel(data));
-    context.createMediaStreamSource(media).connect(capture).connect(context.destination); // it writes silence
+    capture.port.postMessage(recogniser, [recogniser]);
+    const media = await navigator.mediaDevices.getUserMedia({ audio: { ...plain, ...device } });
+    tracks = media.getAudioTracks();
+    tracks[0].onended = onEnd;
+    context.createMediaStreamSource(media).connect(capture);
     await context.resume();
-    const [track] = media.getAudioTracks();
-    track.onended = onEnd;
-    return { label: track.label, stop: () => capture.port.postMessage("end") };
+    return { label: tracks[0].label, stop: () => capture.port.postMessage("end") };
   } catch (error) {
     close();
     throw error;
