@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from .cli_bench import app as bench_app
 from .cli_inspect import app as inspect_app
 from .cli_language import Beam, HotwordList, Language, Lm, LmWeight, Phrases, WordBonus
 from .cli_live import app as live_app
@@ -25,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(live_app)
+app.add_typer(bench_app)
 app.add_typer(inspect_app)
 app.add_typer(lm_app, name="lm")
 
