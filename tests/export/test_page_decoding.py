@@ -29,7 +29,7 @@ from rillet.pipeline.recogniser import SHIPPED_LM
 from rillet.pipeline.resample import resampler_between
 from rillet.pipeline.stream import Stream
 from rillet.pipeline.writers import SrtWriter, TextWriter
-from simulated_ctc import FRAME_S, TOKENS, simulate
+from simulated_ctc import FRAME_S, TOKENS, Noise, simulate
 
 FloatArray = npt.NDArray[np.float32]
 DRIVER = Path(__file__).with_name("page_driver.mjs")
@@ -249,3 +249,53 @@ def test_sample_rates_are_read_from_headers(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "i.ogg", np.zeros(16_000), 16_000, subtype="OPUS")
     wanted["i.ogg"] = 48_000
     assert run("headerRates", files=[str(tmp_path / name) for name in wanted]) == list(wanted.values())
+
+
+# ---- Beam search ----------------------------------------------------------------------------------------------------
+
+PHRASES = ["turn on the light", "turn on", "one", "one two", "one two three", "stop", "Don't  stop"]
+
+
+def beam(kind: str, options: BeamOptions, **more: Any) -> dict[str, Any]:
+    return {"tokens": TOKENS, "frame_s": FRAME_S, "kind": kind, "phrases": [], "options": asdict(options), **more}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("width", [2, 16, 64])
+def test_beam_with_a_language_model(lm_path: Path, seed: int, width: int) -> None:
+    options = BeamOptions(width=width)
+    log_probs, _ = simulate(" ".join(SENTENCES), seed, Noise(right=5.0 + seed % 3))
+    decoder = make_decoder(TOKENS, FRAME_S, lm=LanguageModel.load(lm_path), options=options)
+    assert decodes_as_python(decoder, log_probs, beam("language", options, lm=str(lm_path)), seed)
+
+
+def test_beam_with_tokens_of_several_letters(lm_path: Path) -> None:
+    tokens = ["", " ", "a", "t", "th", "e ", " c", "o", "s", "n"]
+    options = BeamOptions(token_log_prob=-4.0)
+    values = np.random.default_rng(5).normal(0, 3, (200, len(tokens)))
+    log_probs = (values - np.logaddexp.reduce(values, axis=1, keepdims=True)).astype(np.float32)
+    decoder = make_decoder(tokens, FRAME_S, lm=LanguageModel.load(lm_path), options=options)
+    about = {**beam("language", options, lm=str(lm_path)), "tokens": tokens}
+    assert len(decodes_as_python(decoder, log_probs, about)) > 5
+
+
+@pytest.mark.parametrize(
+    "said", ["turn on the light stop", "one two one two three turn on", "the cat sat one on don't stop"]
+)
+@pytest.mark.parametrize("phrases", [PHRASES, [*PHRASES, "[unk]"], ["[unk]", "a", "a a"]])
+def test_only_phrases(said: str, phrases: list[str]) -> None:
+    options = BeamOptions()
+    log_probs, _ = simulate(f"{said} {said}", 3)
+    decoder = make_decoder(TOKENS, FRAME_S, options=options, phrases=phrases)
+    decodes_as_python(decoder, log_probs, beam("phrases", options, phrases=phrases))
+
+
+def test_long_noise_under_every_kind_of_search(lm_path: Path) -> None:
+    """A minute of nonsense: commits, rescaling, full words, and texts that nearly tie."""
+    values = np.random.default_rng(8).normal(0, 1.5, (1_500, len(TOKENS)))
+    log_probs = (values - np.logaddexp.reduce(values, axis=1, keepdims=True)).astype(np.float32)
+    options = BeamOptions(token_log_prob=-3.5)
+    decoder = make_decoder(TOKENS, FRAME_S, lm=LanguageModel.load(lm_path), options=options)
+    assert decodes_as_python(decoder, log_probs, beam("language", options, lm=str(lm_path)))
+    decoder = make_decoder(TOKENS, FRAME_S, options=options, phrases=PHRASES)
+    assert decodes_as_python(decoder, log_probs[:400], beam("phrases", options, phrases=PHRASES))
