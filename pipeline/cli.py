@@ -240,7 +240,7 @@ def evaluate(
 def export(
     model: Annotated[
         Path | None,
-        typer.Argument(metavar="MODEL", help="A checkpoint; for --web alone a .onnx file, by default the shipped one."),
+        typer.Argument(metavar="MODEL", help="A checkpoint; without -o a .onnx file, by default the shipped one."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="The .onnx file to make of a checkpoint.")
@@ -253,16 +253,20 @@ def export(
     web: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write a web page that recognises speech in the browser.")
     ] = None,
+    ort: Annotated[
+        Path | None, typer.Option(metavar="FILE.ort", help="Write it in ORT format, for small builds of onnxruntime.")
+    ] = None,
     lm: Lm = None,
     runtime: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="For --web: an unpacked onnxruntime-web; otherwise npm fetches it."),
     ] = None,
 ) -> None:
-    """Turn a checkpoint into a model file, or a model file into a web page.
+    """Turn a checkpoint into a model file, or a model file into a web page or into ORT format.
 
     A model file is written only if it gives in onnxruntime what the checkpoint gives in torch; that needs:
     pip install 'rillet[train]'. A page works on any static web server and offline, and needs nothing more than npm.
+    Beside FILE.ort, FILE.required_operators.config lists the operators to build onnxruntime with.
 
     \b
     Examples:
@@ -270,6 +274,7 @@ def export(
       rillet export run/best.safetensors -o en.onnx --int8 --describe en.json
       rillet export --web page
       rillet export en.onnx --web page --lm none
+      rillet export --ort en.ort
     """
     if web is None and (lm is not None or runtime is not None):
         raise typer.BadParameter("these need --web.", param_hint="--lm and --runtime")
@@ -278,8 +283,12 @@ def export(
             raise typer.BadParameter("name the checkpoint that the .onnx file is made of.", param_hint="MODEL")
         _run_from("export.onnx", "main", model, output, int8=int8, describe=describe)
         model = output
-    elif web is None or int8 or describe is not None:
-        raise typer.BadParameter("say -o FILE.onnx, or --web FOLDER alone.", param_hint="--output")
+    elif (web is None and ort is None) or int8 or describe is not None:
+        raise typer.BadParameter("say -o FILE.onnx, or --web or --ort alone.", param_hint="--output")
+    if ort is not None:
+        from ..export.ort import main as write_ort
+
+        write_ort(model, ort)
     if web is not None:
         from ..export.web import main as write_page
 
