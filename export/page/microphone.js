@@ -27,7 +27,11 @@ export async function openMicrophone(rateHz, deviceId, recogniser, onLevel, onEn
     if (context.state !== "closed") context.close();
   };
   try {
-    await context.audioWorklet.addModule(new URL("capture-worklet.js", import.meta.url)); // first: then no sound is lost
+    // Everything is ready before the microphone opens, so that no sound is lost.
+    await Promise.all([
+      context.audioWorklet.addModule(new URL("capture-worklet.js", import.meta.url)),
+      context.resume(),
+    ]);
     const capture = new AudioWorkletNode(context, "capture", { processorOptions: { rateHz } });
     capture.connect(context.destination); // it writes silence
     capture.port.onmessage = ({ data }) => (data === "ended" ? close() : onLevel(data));
@@ -36,7 +40,6 @@ export async function openMicrophone(rateHz, deviceId, recogniser, onLevel, onEn
     tracks = media.getAudioTracks();
     tracks[0].onended = onEnd;
     context.createMediaStreamSource(media).connect(capture);
-    await context.resume();
     return { label: tracks[0].label, stop: () => capture.port.postMessage("end") };
   } catch (error) {
     close();
