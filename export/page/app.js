@@ -158,15 +158,17 @@ const handlers = {
     recording?.end();
     recording = null;
     meter.clear();
-    $("status").dataset.factor = String(computeS / audioS);
-    enter("ready", `${audioS.toFixed(1)} s of sound took ${computeS.toFixed(1)} s of computing`);
+    const times = `${audioS.toFixed(1)} s of sound were read in ${computeS.toFixed(1)} s`;
+    enter("ready", state === "reading" ? times : "Ready");
     readNext();
   },
   error(/** @type {{message: string}} */ { message }) {
     if (state === "loading") return enter("failed", message);
     complain(message);
     microphone?.stop();
+    recording?.end("Nothing was heard.");
     microphone = recording = null;
+    files = [];
     enter("ready", "");
   },
 };

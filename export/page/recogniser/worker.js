@@ -108,6 +108,7 @@ function finish() {
  * @param {number} rateHz
  */
 async function hearFile(channels, rateHz) {
+  if (!stream) return; // it could not be started
   const mine = generation;
   const begin = performance.now();
   const resampler = new Resampler(rateHz, loaded.info.sample_rate_hz);
