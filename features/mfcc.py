@@ -58,12 +58,14 @@ class MfccConfig:
 class Mfcc(nn.Module):
     """Samples to cepstra, whole or in pieces.
 
-    Pre-emphasis, window and Fourier transform are linear, so that they are one matrix here; this keeps the
-    exported graph down to standard operators. Frame `i` of a stream ends with sample `(i + 1) * hop_samples`;
-    before the first sample there is silence. The arithmetic is float32 under autocast too: half precision has not the
-    range of a power spectrum.
+    Frame `i` of a stream ends with sample `(i + 1) * hop_samples`; before the first sample there is silence.
+
+    Sums are float64, under autocast too, so that their order, which is another in pieces of another size, is not seen
+    in the float32 that comes out. An exported graph is float32 and standard operators: pre-emphasis, window and Fourier
+    transform are linear, so that they are one matrix there.
     """
 
+    window: Tensor  # float32 [window_samples]
     fourier: Tensor  # float32 [frame_hops * hop_samples, 2 * (fft_samples / 2 + 1)]
     mel_filters: Tensor  # float32 [fft_samples / 2 + 1, mels]
     cosine: Tensor  # float32 [mels, coefficients]
@@ -71,6 +73,7 @@ class Mfcc(nn.Module):
     def __init__(self, config: MfccConfig) -> None:
         super().__init__()
         self.config = config
+        self.register_buffer("window", _window(config).float(), persistent=False)
         self.register_buffer("fourier", _fourier_matrix(config), persistent=False)
         self.register_buffer("mel_filters", _mel_filters(config), persistent=False)
         self.register_buffer("cosine", create_dct(config.coefficients, config.mels, norm="ortho"), persistent=False)
@@ -93,32 +96,56 @@ class Mfcc(nn.Module):
         if tail is None:
             tail = samples.new_zeros(samples.shape[0], self.config.tail_samples)
         stream = torch.cat([tail, samples], dim=1)
-        hops = stream.view(stream.shape[0], -1, self.config.hop_samples)
-        reach = self.config.frame_hops - 1
-        frames = torch.cat([hops[:, i : hops.shape[1] - reach + i] for i in range(reach + 1)], dim=2)
         with torch.autocast(samples.device.type, enabled=False):
-            real, imaginary = (frames @ self.fourier).chunk(2, dim=-1)
-            mel = (real.square() + imaginary.square()) @ self.mel_filters
-            return torch.log(mel.clamp(min=self.config.log_floor)), stream[:, -self.config.tail_samples :]
+            frames = self._frames(stream)
+            power = self._power_by_matrix(frames) if torch.onnx.is_in_onnx_export() else self._power(frames)
+            mel = power @ self.mel_filters.to(power.dtype)
+            log_mel = torch.log(mel.clamp(min=self.config.log_floor)).to(samples.dtype)
+        return log_mel, stream[:, -self.config.tail_samples :]
 
     def cepstra(self, log_mel: Tensor) -> Tensor:
         """Discrete cosine transform: float32 [..., mels] to [..., coefficients]."""
         with torch.autocast(log_mel.device.type, enabled=False):
-            return log_mel @ self.cosine
+            if torch.onnx.is_in_onnx_export():
+                return log_mel @ self.cosine
+            return (log_mel.double() @ self.cosine.double()).to(log_mel.dtype)
+
+    def _frames(self, stream: Tensor) -> Tensor:
+        """[batch, tail_samples + frames * hop_samples] to [batch, frames, frame_hops * hop_samples]."""
+        hops = stream.view(stream.shape[0], -1, self.config.hop_samples)
+        reach = self.config.frame_hops - 1
+        return torch.cat([hops[:, i : hops.shape[1] - reach + i] for i in range(reach + 1)], dim=2)
+
+    def _power(self, frames: Tensor) -> Tensor:
+        """Power spectra: float64 [batch, frames, bins]."""
+        window = self.config.window_samples
+        if not frames.numel():  # which MKL would refuse
+            return frames.new_zeros(*frames.shape[:-1], self.config.fft_samples // 2 + 1, dtype=torch.float64)
+        emphasised = frames[..., -window:] - self.config.pre_emphasis * frames[..., -window - 1 : -1]
+        spectrum = torch.fft.rfft((emphasised * self.window).double(), n=self.config.fft_samples)
+        return spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+
+    def _power_by_matrix(self, frames: Tensor) -> Tensor:
+        """The same in float32 and by standard operators."""
+        real, imaginary = (frames @ self.fourier).chunk(2, dim=-1)
+        return real.square() + imaginary.square()
+
+
+def _window(config: MfccConfig) -> Tensor:
+    """float64 [window_samples]."""
+    if config.window == "hann":
+        return torch.hann_window(config.window_samples, periodic=True, dtype=torch.float64)
+    return torch.hann_window(config.window_samples, periodic=False, dtype=torch.float64) ** 0.85
 
 
 def _fourier_matrix(config: MfccConfig) -> Tensor:
     """float32 [frame_hops * hop_samples, 2 * (fft_samples / 2 + 1)]: samples to real parts, then imaginary parts."""
     size, first = config.window_samples, config.frame_hops * config.hop_samples - config.window_samples
-    if config.window == "hann":
-        window = torch.hann_window(size, periodic=True, dtype=torch.float64)
-    else:
-        window = torch.hann_window(size, periodic=False, dtype=torch.float64) ** 0.85
     emphasise = torch.zeros(first + size, size, dtype=torch.float64)  # column n: x[n] - pre_emphasis * x[n - 1]
     index = torch.arange(size)
     emphasise[first + index, index] = 1.0
     emphasise[first + index - 1, index] = -config.pre_emphasis
-    spectrum = torch.fft.rfft(torch.diag(window), n=config.fft_samples)
+    spectrum = torch.fft.rfft(torch.diag(_window(config)), n=config.fft_samples)
     return (emphasise @ torch.cat([spectrum.real, spectrum.imag], dim=1)).float()
 
 
