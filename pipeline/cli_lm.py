@@ -18,6 +18,7 @@ def build(
     vocab: Annotated[int, typer.Option(min=4, help="How many of the most frequent words are known.")] = 60_000,
     prune: Annotated[float, typer.Option(metavar="NATS", help="Drop n-grams that help less than this.")] = 0.0,
     size_mb: Annotated[float | None, typer.Option(metavar="MB", help="Drop as many as it takes for this size.")] = None,
+    thin: Annotated[bool, typer.Option("--thin", help="Forget longest n-grams found once: far less memory.")] = False,
 ) -> None:
     """Estimate a modified Kneser-Ney model.
 
@@ -33,7 +34,7 @@ def build(
     from ..models.lm.build import BuildOptions
     from ..models.lm.build import run as run_build
 
-    run_build(texts, output, BuildOptions(order, vocab, prune, size_mb))
+    run_build(texts, output, BuildOptions(order, vocab, prune, size_mb, thin))
 
 
 @app.command()

@@ -15,7 +15,7 @@ from ...pipeline.lm import LanguageModel
 from ...pipeline.ngrams import BEGIN, NgramTrie, quantise
 from . import corpus, kneser_ney
 from .corpus import Source
-from .kneser_ney import Floats, NgramProbs
+from .kneser_ney import NgramProbs
 from .prune import prune, removal_costs, with_backoffs
 
 
@@ -30,20 +30,23 @@ class BuildOptions:
     order: int = 3  # words in the longest n-gram, 2 to 5
     vocabulary: int = 60_000  # most frequent words that are known; fewer than 65,537 take two bytes each
     prune_nats: float = 0.0  # remove n-grams whose loss adds less than this to the cross-entropy of a word
-    size_mb: float | None = None  # or remove as many as it takes for the compact file to have this size
+    size_mb: float | None = None  # and remove as many as it takes for the compact file to have this size
+    thin: bool = False  # never hold longest n-grams that were found once: much less memory, and few survive pruning
 
 
 def build(sources: Sequence[Source], options: BuildOptions) -> NgramTrie:
     """Estimate, mix, prune; the result is not quantised."""
     total = sum(source.weight for source in sources)
     vocabulary = corpus.choose_vocabulary(sources, options.vocabulary)
-    counts = corpus.count_ngrams(corpus.encode(sources, vocabulary), vocabulary, options.order)
+    encoded = corpus.encode(sources, vocabulary)
+    counts = corpus.count_ngrams(encoded, vocabulary, options.order, options.thin)
     levels = kneser_ney.estimate(counts, [source.weight / total for source in sources], vocabulary.index(BEGIN))
-    costs = removal_costs(levels)
-    threshold = options.prune_nats
+    del encoded, counts  # the largest arrays there are
+    if options.prune_nats:
+        levels = prune(levels, removal_costs(levels), options.prune_nats)
     if options.size_mb is not None:
-        threshold = max(threshold, _threshold_for(levels, costs, vocabulary, options.size_mb * 1e6))
-    return with_backoffs(prune(levels, costs, threshold), vocabulary)
+        levels = _fit(levels, vocabulary, options.size_mb * 1e6)
+    return with_backoffs(levels, vocabulary)
 
 
 def run(texts: Sequence[str], output: Path, options: BuildOptions) -> None:
@@ -86,28 +89,35 @@ def parse_sources(texts: Sequence[str]) -> list[Source]:
     return sources
 
 
-def _threshold_for(
-    levels: Sequence[NgramProbs], costs: Sequence[Floats], vocabulary: list[str], size_bytes: float
-) -> float:
-    """The least threshold that brings the compact file down to `size_bytes`, by bisection over the sizes it gives."""
-    low, high = math.log(1e-12), math.log(1e-3)
+def _fit(levels: list[NgramProbs], vocabulary: list[str], size_bytes: float) -> list[NgramProbs]:
+    """Remove what is worth least for its bytes until the compact file has `size_bytes`, by bisection.
+
+    Bytes differ: an n-gram of the highest order takes 3 and one below it 8, for longer ones begin there.
+    """
     if _compact_bytes(levels, vocabulary) <= size_bytes:
-        return 0.0
+        return levels
+    sizes = _bytes_per_ngram(len(levels), vocabulary)
+    worth = [cost / size for cost, size in zip(removal_costs(levels), sizes, strict=True)]
+    low, high = math.log(1e-13), math.log(1e-3)
     for _ in range(14):
         middle = (low + high) / 2
-        if _compact_bytes(prune(levels, costs, math.exp(middle)), vocabulary) > size_bytes:
+        if _compact_bytes(prune(levels, worth, math.exp(middle)), vocabulary) > size_bytes:
             low = middle
         else:
             high = middle
-    return math.exp(high)
+    return prune(levels, worth, math.exp(high))
+
+
+def _bytes_per_ngram(order: int, vocabulary: list[str]) -> list[int]:
+    word_bytes = 2 if len(vocabulary) <= 65536 else 4
+    return [word_bytes + 1 + (1 + 4 if n + 1 < order else 0) for n in range(order)]
 
 
 def _compact_bytes(levels: Sequence[NgramProbs], vocabulary: list[str]) -> int:
-    word_bytes = 2 if len(vocabulary) <= 65536 else 4
-    per_ngram = [word_bytes + 1 + (1 + 4 if n + 1 < len(levels) else 0) for n in range(len(levels))]
     headers_and_books = 4096 * len(levels)
+    sizes = _bytes_per_ngram(len(levels), vocabulary)
     return (
-        sum(each * len(level.words) for each, level in zip(per_ngram, levels, strict=True))
+        sum(size * len(level.words) for size, level in zip(sizes, levels, strict=True))
         + sum(len(word.encode()) + 1 for word in vocabulary)
         + headers_and_books
     )

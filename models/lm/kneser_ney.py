@@ -59,10 +59,12 @@ def _source_probs(levels: Sequence[NgramCounts], source: int, begin: int) -> lis
     probs: list[Floats] = []
     for n, counts in enumerate(_adjusted_counts(levels, source, begin)):
         level = levels[n]
-        discounts = _discounts(counts)[np.minimum(counts, 3)]
+        once = level.left_out[source]
+        by_count = _discounts(counts, int(once.sum()))
+        discounts = by_count[np.minimum(counts, 3)]
         contexts = len(levels[n - 1].words) if n else 1
-        totals = np.bincount(level.parents, counts, contexts)
-        left_over = np.bincount(level.parents, discounts, contexts)
+        totals = np.bincount(level.parents, counts, contexts) + once
+        left_over = np.bincount(level.parents, discounts, contexts) + by_count[1] * once
         # a context this source has never seen says nothing of its own: all of its mass goes to the shorter one
         seen = totals > 0
         scale = np.divide(1.0, totals, out=np.zeros(contexts), where=seen)
@@ -87,18 +89,17 @@ def _adjusted_counts(levels: Sequence[NgramCounts], source: int, begin: int) -> 
             at_begin = at_begin[level.parents]
         counts = level.counts[source]
         if n + 1 < len(levels):
-            longer = levels[n + 1]
-            companies = np.bincount(longer.suffixes[longer.counts[source] > 0], minlength=len(counts))
-            counts = np.where(at_begin, counts, companies)
+            counts = np.where(at_begin, counts, level.companies[source])
         if n == 0:
             counts = np.where(level.words == begin, 0, counts)
         adjusted.append(counts)
     return adjusted
 
 
-def _discounts(counts: Ints) -> Floats:
-    """What is taken from a count of 0, 1, 2, and 3 or more: float64 [4]."""
+def _discounts(counts: Ints, more_ones: int) -> Floats:
+    """What is taken from a count of 0, 1, 2, and 3 or more: float64 [4]; `more_ones` are not among `counts`."""
     n1, n2, n3, n4 = (int(np.count_nonzero(counts == k)) for k in (1, 2, 3, 4))
+    n1 += more_ones
     if n1 and n2 and n3 and n4:
         y = n1 / (n1 + 2 * n2)
         found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)

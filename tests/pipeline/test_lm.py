@@ -1,9 +1,11 @@
 """The language model against KenLM and against its own sums; its files, whole and damaged."""
 
+import itertools
 import math
 import random
 import struct
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -199,3 +201,39 @@ def test_damage_in_the_middle_is_found_on_request(small_trie: NgramTrie, tmp_pat
     assert zlib.crc32(whole)  # still a file of the right size
     with pytest.raises(DamagedLanguageModelError, match="check sum"):
         lm_file.read(path, verify=True)
+
+
+def test_counting_piece_by_piece_is_counting_the_whole(small_text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source((small_text,), 1.0)
+    vocabulary = corpus.choose_vocabulary([source], 30)
+    encoded = corpus.encode([source, source], vocabulary)
+    whole = corpus.count_ngrams(encoded, vocabulary, 4)
+    monkeypatch.setattr(corpus, "PLACES_AT_A_TIME", 50)
+    for level, pieces in zip(whole, corpus.count_ngrams(encoded, vocabulary, 4), strict=True):
+        for name, array in vars(level).items():
+            assert np.array_equal(array, getattr(pieces, name)), name
+    spelled = [[vocabulary[i] for i in piece] for piece in encoded]
+    bigrams = Counter(itertools.pairwise(spelled[0]))
+    found = {
+        (vocabulary[p], vocabulary[w]): n
+        for p, w, n in zip(whole[1].parents, whole[1].words, whole[1].counts[0].tolist(), strict=True)
+    }
+    assert found == {pair: n for pair, n in bigrams.items() if pair[1] != "<s>"}
+
+
+def test_leaving_out_what_was_found_once_changes_nothing_else(small_text: Path) -> None:
+    sources = [Source((small_text,), 1.0)]
+    full = build(sources, BuildOptions(order=3, vocabulary=1000))
+    thin = build(sources, BuildOptions(order=3, vocabulary=1000, thin=True))
+    for ours, theirs in zip(thin.levels[:2], full.levels[:2], strict=True):
+        assert np.array_equal(ours.log_probs, theirs.log_probs)
+    ours, theirs = trigrams(thin), trigrams(full)
+    assert 0 < len(ours) < len(theirs)
+    assert ours.items() <= theirs.items()
+
+
+def trigrams(trie: NgramTrie) -> dict[tuple[int, int], float]:
+    """ln p by the number of the bigram and the last word."""
+    first, level = trie.levels[1].first_child, trie.levels[2]
+    parents = np.repeat(np.arange(len(first) - 1), np.diff(first)).tolist()
+    return dict(zip(zip(parents, level.words.tolist(), strict=True), level.log_probs.tolist(), strict=True))
