@@ -123,7 +123,8 @@ class Mfcc(nn.Module):
             return frames.new_zeros(*frames.shape[:-1], self.config.fft_samples // 2 + 1, dtype=torch.float64)
         emphasised = frames[..., -window:] - self.config.pre_emphasis * frames[..., -window - 1 : -1]
         spectrum = torch.fft.rfft((emphasised * self.window).double(), n=self.config.fft_samples)
-        return spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+        power: Tensor = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
+        return power
 
     def _power_by_matrix(self, frames: Tensor) -> Tensor:
         """The same in float32 and by standard operators."""
