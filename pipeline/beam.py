@@ -135,8 +135,8 @@ class BeamDecoder:
         return alternatives
 
     def _likely_tokens(self, log_probs: FloatArray) -> list[tuple[float, list[tuple[int, float]]]]:
-        """For each frame the log-probability of blank and the tokens worth trying, likeliest first."""
-        options = self._options
+        """For each frame the log-probability of blank and the tokens worth trying, likeliest first and lifted."""
+        options, lifts = self._options, self._text.lifts
         floor, most = options.token_log_prob, options.tokens_per_frame
         if self._text.grammar:
             floor, most = min(floor, GRAMMAR_TOKEN_LOG_PROB), len(self._tokens)
@@ -145,7 +145,7 @@ class BeamDecoder:
         tried: list[list[tuple[int, float]]] = [[] for _ in blanks]
         for frame, token in zip(*(axis.tolist() for axis in np.nonzero(log_probs >= floor)), strict=True):
             if token != BLANK and blanks[frame] <= silent:
-                tried[frame].append((token, float(log_probs[frame, token])))
+                tried[frame].append((token, float(log_probs[frame, token]) + lifts[token]))
         for tokens in tried:
             tokens.sort(key=lambda each: (-each[1], each[0]))
             del tokens[most:]
@@ -162,11 +162,11 @@ class BeamDecoder:
 
     def _hear(self, state: BeamState, blank: float, tokens: list[tuple[int, float]]) -> BeamState:
         """One frame of the search."""
-        options, extend, log = self._options, self._text.extend, math.log
+        options, extend, log, lifts = self._options, self._text.extend, math.log, self._text.lifts
         frame = state.frame
         blank_prob = math.exp(blank)
         candidates = [(token, chr(token), log_prob, math.exp(log_prob)) for token, log_prob in tokens]
-        probs = {name: (prob, log_prob) for _, name, log_prob, prob in candidates}
+        probs = {name: (prob, log_prob - lifts[token]) for token, name, log_prob, prob in candidates}
         space_prob = sum(prob for token, _, _, prob in candidates if token in self._space_tokens)
 
         # Every text may stay as it is: by a blank, or by holding its last token.
@@ -201,7 +201,7 @@ class BeamDecoder:
                 if known is not None:
                     old, blank_mass, nonblank_mass, old_marks = known
                     if mass > blank_mass + nonblank_mass:
-                        old_marks = (*marks, Mark(frame, frame, log_prob, old.settled))
+                        old_marks = (*marks, Mark(frame, frame, probs[name][1], old.settled))
                     stays[old.tokens] = Hypothesis(old, blank_mass, nonblank_mass + mass, old_marks)
                     continue
                 may_gain = not prose.word or token in self._gaining_tokens

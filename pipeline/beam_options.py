@@ -7,13 +7,14 @@ from dataclasses import dataclass
 class BeamOptions:
     """How wide the search is, how much it trusts language, and how long it may wait."""
 
-    width: int = 16  # texts kept after each frame
+    width: int = 64  # texts kept after each frame
     prune_nats: float = 10.0  # texts that fall behind the best by more are dropped (with a grammar: 30)
     token_log_prob: float = -6.0  # tokens less likely than this in a frame are not tried (with a grammar: -14)
     tokens_per_frame: int = 10  # nor more than the best so many (with a grammar: all)
     blank_prob: float = 0.999  # a frame whose blank is likelier than this says nothing
     commit_after_s: float = 2.5  # a finished word is committed at the latest so long after it was heard
-    lm_weight: float = 0.5  # how much a nat of the language model counts against one of the acoustic model
-    word_bonus: float = 1.0  # nats for each word, against the language model's liking for few words
+    lm_weight: float = 0.6  # how much a nat of the language model counts against one of the acoustic model
+    word_bonus: float = 1.3  # nats for each word, against the language model's liking for few words
+    letter_prior: float = 0.25  # share of a letter's frequency that is taken out of the acoustic model; language has it
     unknown_word_penalty: float = 6.0  # nats for a word that the language model does not know, beyond its <unk> ...
     unknown_letter_penalty: float = 0.5  # ... and for each of its letters

@@ -126,6 +126,19 @@ class LanguageModel:
             self._begins[letters] = found
         return found
 
+    @cached_property
+    def letter_shares(self) -> dict[str, float]:
+        """How frequent each letter is in what the model expects, and the space behind words, summing to one."""
+        special = {bisect_left(self.vocabulary, word) for word in (BEGIN, END, UNKNOWN)}
+        masses = np.diff(np.asarray(self._cumulative))
+        masses[list(special)] = 0.0
+        text = "".join(f"{word} " for word in self.vocabulary)
+        letters = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+        lengths = np.fromiter((len(word) + 1 for word in self.vocabulary), np.int64, len(masses))
+        sums = np.bincount(letters, np.repeat(masses, lengths))
+        total = float(sums.sum())
+        return {chr(letter): float(sums[letter]) / total for letter in np.flatnonzero(sums)}
+
     def log_probs(self, sentence: Sequence[str]) -> list[float]:
         """ln p of each word and of the end of the sentence, from its beginning."""
         state, values = self.start(), []

@@ -6,6 +6,7 @@ alone, whatever the sound was.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from .hotwords import Hotwords
 from .lm import CACHE_SIZE, LanguageModel, State
 
 MAX_WORD_LETTERS = 64  # no longer word is spelled, so that noise cannot grow one for ever
+LEAST_LETTER_SHARE = 1e-4  # of a letter that the language model never writes
 HOTWORD_LOG_PROB = -9.0  # a word of a hotword phrase is at least this likely to the language model, about once in 8000
 
 
@@ -55,10 +57,17 @@ class TextModel:
         self._unknown = lm.score((), "")[0] if lm else 0.0
         self._hotword_promise = options.word_bonus + (options.lm_weight * HOTWORD_LOG_PROB if lm else 0.0)
         self._promises: dict[str, float] = {}
+        # nats by token: network and language model both know how frequent letters are, and what both say would count
+        # twice; so rare letters are raised
+        self.lifts = [0.0 if lm is None else self._lift(lm, piece) for piece in tokens]
 
     def fingerprint(self) -> str:
         knowledge = (self._lm, self._hotwords, self.grammar)
         return fingerprint(self._pieces, self._options, *(each and each.fingerprint() for each in knowledge))
+
+    def _lift(self, lm: LanguageModel, piece: str) -> float:
+        shares = (max(lm.letter_shares.get(letter, 0.0), LEAST_LETTER_SHARE) for letter in piece)
+        return -self._options.letter_prior * sum(map(math.log, shares))
 
     def start(self) -> Prose:
         """No text."""

@@ -67,7 +67,7 @@ def test_with_nothing_pruned_every_text_has_the_sum_of_all_its_alignments(tokens
 
 
 def test_a_word_is_worth_its_language_model_score(small_lm: LanguageModel) -> None:
-    few = {**vars(EVERYTHING), "token_log_prob": -50.0}
+    few = {**vars(EVERYTHING), "token_log_prob": -50.0, "letter_prior": 0.0}
     options = BeamOptions(**{**few, "lm_weight": 0.7, "word_bonus": 1.5})
     plain = BeamDecoder(TOKENS, FRAME_S, BeamOptions(**{**few, "word_bonus": 0.0}))
     fused = BeamDecoder(TOKENS, FRAME_S, options, small_lm)
@@ -84,6 +84,26 @@ def test_a_word_is_worth_its_language_model_score(small_lm: LanguageModel) -> No
         penalty = sum(options.unknown_word_penalty + options.unknown_letter_penalty * len(word) for word in unknown)
         language = 0.7 * sum(small_lm.log_probs(words)) + 1.5 * len(words) - penalty
         assert each.score == pytest.approx(acoustic[" ".join(words)] + language, abs=1e-6)
+
+
+def test_a_letter_is_lifted_by_its_share_in_the_language_model(small_lm: LanguageModel) -> None:
+    shares = small_lm.letter_shares
+    unigrams = {word: math.exp(small_lm.score((), word)[0]) for word in small_lm.vocabulary if word[0] != "<"}
+    total = sum(mass * (len(word) + 1) for word, mass in unigrams.items())
+    assert shares[" "] == pytest.approx(sum(unigrams.values()) / total)
+    assert shares["t"] == pytest.approx(sum(mass * word.count("t") for word, mass in unigrams.items()) / total)
+    log_probs = np.full((4, len(TOKENS)), -60, np.float32)
+    for frame, letter in enumerate(["c", "a", "t", ""]):
+        log_probs[frame, TOKENS.index(letter)] = -0.5
+    found = {}
+    for prior in (0.0, 0.5):
+        decoder = BeamDecoder(TOKENS, FRAME_S, BeamOptions(letter_prior=prior), small_lm)
+        _, state = decoder.step(log_probs, decoder.start())
+        (found[prior],) = decoder.n_best(state, 1)
+    assert found[0.5].score - found[0.0].score == pytest.approx(
+        -0.5 * sum(math.log(shares[letter]) for letter in "cat")
+    )
+    assert found[0.5].words == found[0.0].words  # confidence is about what was heard
 
 
 @pytest.fixture(scope="module")

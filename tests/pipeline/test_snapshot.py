@@ -120,7 +120,7 @@ def test_its_size_does_not_grow(recognisers: dict[str, Recognizer], speak: Speak
         stream.accept(samples, 16_000)
         stream.accept(np.zeros(32_000, np.int16), 16_000)
         sizes.append(len(stream.snapshot()))
-    assert max(sizes[1:]) < sizes[0] + 200
+    assert max(sizes[1:]) < 1.2 * sizes[0]  # how many texts compete differs from second to second
 
 
 @pytest.fixture

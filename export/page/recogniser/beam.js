@@ -119,9 +119,9 @@ export class BeamDecoder {
   }
 
   /**
-   * The tokens worth trying in a frame, likeliest first.
+   * The tokens worth trying in a frame, likeliest first and lifted; `heard` is not lifted.
    * @param {Float32Array} row
-   * @returns {{token: number, name: string, logProb: number, prob: number}[]}
+   * @returns {{token: number, name: string, heard: number, logProb: number, prob: number}[]}
    */
   likelyTokens(row) {
     const { token_log_prob, tokens_per_frame, blank_prob } = this.options;
@@ -129,8 +129,9 @@ export class BeamDecoder {
     const floor = Math.fround(this.grammar ? Math.min(token_log_prob, GRAMMAR_TOKEN_LOG_PROB) : token_log_prob);
     const found = [];
     for (let token = 1; token < row.length; token++) {
-      const logProb = row[token];
-      if (logProb >= floor) found.push({ token, name: String.fromCharCode(token), logProb, prob: Math.exp(logProb) });
+      if (row[token] < floor) continue;
+      const logProb = row[token] + this.text.lifts[token];
+      found.push({ token, name: String.fromCharCode(token), heard: row[token], logProb, prob: Math.exp(logProb) });
     }
     found.sort((a, b) => b.logProb - a.logProb || a.token - b.token);
     return this.grammar ? found : found.slice(0, tokens_per_frame);
@@ -151,7 +152,7 @@ export class BeamDecoder {
    * One frame of the search.
    * @param {BeamState} state
    * @param {number} blank
-   * @param {{token: number, name: string, logProb: number, prob: number}[]} candidates
+   * @param {{token: number, name: string, heard: number, logProb: number, prob: number}[]} candidates
    * @returns {BeamState}
    */
   hear(state, blank, candidates) {
@@ -177,7 +178,7 @@ export class BeamDecoder {
         let heldMarks = marks;
         if (held.prob > blankProb && massNonblank > massBlank) {
           const last = marks[marks.length - 1];
-          heldMarks = [...marks.slice(0, -1), { ...last, last: frame, logProb: Math.max(last.logProb, held.logProb) }];
+          heldMarks = [...marks.slice(0, -1), { ...last, last: frame, logProb: Math.max(last.logProb, held.heard) }];
         }
         const nonblank = massNonblank * held.prob;
         stays.set(prose.tokens, { prose, blank: total * blankProb, nonblank, marks: heldMarks });
@@ -192,14 +193,14 @@ export class BeamDecoder {
     hypotheses.forEach(({ prose, blank: massBlank, nonblank: massNonblank, marks }, i) => {
       const last = prose.tokens.slice(-1);
       for (let j = 0; j < candidates.length; j++) {
-        const { token, name, logProb, prob } = candidates[j];
+        const { token, name, heard, logProb, prob } = candidates[j];
         if (reaches[i] + logProb < floor - LANGUAGE_GAIN_NATS) break;
         const mass = (name === last ? massBlank : massBlank + massNonblank) * prob;
         if (!mass || (!prose.word && this.isSpace[token])) continue;
         const known = stays.get(prose.tokens + name);
         if (known) {
           const better = mass > known.blank + known.nonblank;
-          const mark = { first: frame, last: frame, logProb, cut: known.prose.settled };
+          const mark = { first: frame, last: frame, logProb: heard, cut: known.prose.settled };
           const itsMarks = better ? [...marks, mark] : known.marks;
           stays.set(known.prose.tokens, { ...known, nonblank: known.nonblank + mass, marks: itsMarks });
           continue;
@@ -241,7 +242,7 @@ export class BeamDecoder {
       if (marks.length === prose.tokens.length) {
         kept.push(hypothesis);
       } else {
-        const logProb = byName.get(prose.tokens.slice(-1))?.logProb ?? 0;
+        const logProb = byName.get(prose.tokens.slice(-1))?.heard ?? 0;
         kept.push({ ...hypothesis, marks: [...marks, { first: frame, last: frame, logProb, cut: prose.settled }] });
       }
     }

@@ -92,6 +92,26 @@ export class LanguageModel {
   }
 
   /**
+   * How frequent each letter is in what the model expects, and the space behind words, summing to one.
+   * @returns {Map<string, number>}
+   */
+  letterShares() {
+    const shares = new Map();
+    let total = 0;
+    for (let i = 0; i < this.vocabulary.length; i++) {
+      const word = this.vocabulary[i];
+      if (word === "<s>" || word === "</s>" || word === "<unk>") continue;
+      const mass = this.cumulative[i + 1] - this.cumulative[i];
+      for (const letter of `${word} `) {
+        shares.set(letter, (shares.get(letter) ?? 0) + mass);
+        total += mass;
+      }
+    }
+    for (const [letter, mass] of shares) shares.set(letter, mass / total);
+    return shares;
+  }
+
+  /**
    * Follow the word from every known context; the longest that has it gives the probability.
    * @param {LmState} state
    * @param {number} word

@@ -24,6 +24,7 @@
 
 const MAX_WORD_LETTERS = 64; // no longer word is spelled, so that noise cannot grow one for ever
 const CACHE_SIZE = 50_000;
+const LEAST_LETTER_SHARE = 1e-4; // of a letter that the language model never writes
 
 export class TextModel {
   /**
@@ -40,6 +41,13 @@ export class TextModel {
     this.unknown = lm ? lm.score([], "")[0] : 0;
     /** @type {Map<string, number>} */
     this.promises = new Map();
+    const shares = lm?.letterShares();
+    /** Nats by token: what both models know of how frequent letters are counts once. */
+    this.lifts = tokens.map((piece) => {
+      let sum = 0;
+      if (shares) for (const letter of piece) sum += Math.log(Math.max(shares.get(letter) ?? 0, LEAST_LETTER_SHARE));
+      return -options.letter_prior * sum;
+    });
   }
 
   /** @returns {Prose} no text */
