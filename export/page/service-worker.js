@@ -9,16 +9,16 @@ const FILES = [];
 
 const worker = /** @type {any} */ (self);
 const mine = `rillet ${worker.registration.scope} `; // other pages of the same origin keep theirs
-const name = mine + VERSION;
+const cacheName = mine + VERSION;
 
 worker.addEventListener("install", (/** @type {any} */ event) => {
   const requests = FILES.map((path) => new Request(path, { cache: "no-cache" })); // the network has the last word
-  event.waitUntil(caches.open(name).then((cache) => cache.addAll(requests)));
+  event.waitUntil(caches.open(cacheName).then((cache) => cache.addAll(requests)));
 });
 
 worker.addEventListener("activate", (/** @type {any} */ event) => {
   const clear = async () => {
-    const old = (await caches.keys()).filter((each) => each.startsWith(mine) && each !== name);
+    const old = (await caches.keys()).filter((each) => each.startsWith(mine) && each !== cacheName);
     await Promise.all(old.map((each) => caches.delete(each)));
     await worker.clients.claim();
   };
@@ -28,7 +28,7 @@ worker.addEventListener("activate", (/** @type {any} */ event) => {
 worker.addEventListener("fetch", (/** @type {any} */ event) => {
   if (event.request.method !== "GET") return;
   const answer = async () => {
-    const cache = await caches.open(name);
+    const cache = await caches.open(cacheName);
     return (await cache.match(event.request, { ignoreSearch: true })) ?? fetch(event.request);
   };
   event.respondWith(answer());
