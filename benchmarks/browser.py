@@ -61,6 +61,13 @@ class Page:
     def click(self, selector: str) -> None:
         self.driver.find_element("css selector", selector).click()
 
+    def choose_phrases(self, phrases: Sequence[str]) -> None:
+        """Open the settings and have only these heard; the settings stay open."""
+        self.click("#open-settings")
+        self.until(lambda: self.js("return document.querySelector('#settings').open"), "the settings")
+        self.click("[value=phrases]")
+        self.js("document.querySelector('#phrases').value = arguments[0]", "\n".join(phrases))
+
     @property
     def state(self) -> str:
         return str(self.js("return document.body.dataset.state"))
