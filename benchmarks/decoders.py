@@ -159,8 +159,8 @@ def reliability(decoder: BeamDecoder, utterances: list[Utterance]) -> None:
     pairs: list[tuple[float, bool]] = []
     for each in utterances:
         words = _words(decoder, each.log_probs)
-        right = _aligned(each.text.split(), [word.text for word in words])
-        pairs += [(word.confidence, ok) for word, ok in zip(words, right, strict=True)]
+        partners = aligned(each.text.split(), [word.text for word in words])
+        pairs += [(word.confidence, partner is not None) for word, partner in zip(words, partners, strict=True)]
     print("\nconfidence      words  right %  mean %")
     error = 0.0
     for low, high in itertools.pairwise(BINS):
@@ -173,24 +173,24 @@ def reliability(decoder: BeamDecoder, utterances: list[Utterance]) -> None:
     print(f"expected calibration error {100 * error:.1f} %")
 
 
-def _aligned(reference: list[str], found: list[str]) -> list[bool]:
-    """For each found word whether the best alignment puts the same word against it."""
+def aligned(reference: list[str], found: list[str]) -> list[int | None]:
+    """For each found word which word of the reference it is in the best alignment; None if it is a wrong one."""
     table = [[i + j if not i or not j else 0 for j in range(len(found) + 1)] for i in range(len(reference) + 1)]
     for i, wanted in enumerate(reference, start=1):
         for j, got in enumerate(found, start=1):
             table[i][j] = min(table[i - 1][j] + 1, table[i][j - 1] + 1, table[i - 1][j - 1] + (wanted != got))
-    right = [False] * len(found)
+    partners: list[int | None] = [None] * len(found)
     i, j = len(reference), len(found)
     while i and j:
         same = reference[i - 1] == found[j - 1]
         if table[i][j] == table[i - 1][j - 1] + (not same):
             i, j = i - 1, j - 1
-            right[j] = same
+            partners[j] = i if same else None
         elif table[i][j] == table[i - 1][j] + 1:
             i -= 1
         else:
             j -= 1
-    return right
+    return partners
 
 
 def stability(decoder: BeamDecoder, utterances: list[Utterance], frame_s: float) -> None:
@@ -243,7 +243,7 @@ def recorded(model_path: Path, manifest: Path, count: int) -> tuple[list[Utteran
         for start in range(0, len(samples), info.step_samples):
             row, carried = model.step(samples[None, start : start + info.step_samples], carried)
             rows.append(row[0])
-        utterances.append(Utterance(entry["text"], np.concatenate(rows)[info.look_ahead_frames : frames]))
+        utterances.append(Utterance(entry["text"].lower(), np.concatenate(rows)[info.look_ahead_frames : frames]))
     return utterances, list(info.tokens), info.frame_s
 
 

@@ -242,7 +242,7 @@ class BeamDecoder:
     def _commit(self, state: BeamState) -> tuple[tuple[Word, ...], BeamState]:
         """Give out what is certain: what all texts share, or what has waited long enough in the best one.
 
-        Texts that disagree with what has waited are dropped. A cut lies before a space, so that only whole words leave.
+        Texts that disagree with it are dropped. A cut lies before a space, so that only whole words leave.
         """
         best = state.hypotheses[0]
         cuts = _cuts(best)

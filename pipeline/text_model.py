@@ -55,7 +55,8 @@ class TextModel:
         self._hotwords = hotwords
         self.grammar = grammar
         self._unknown = lm.score((), "")[0] if lm else 0.0
-        self._hotword_promise = options.word_bonus + (options.lm_weight * HOTWORD_LOG_PROB if lm else 0.0)
+        self._word_bonus = options.word_bonus if lm or grammar else 0.0
+        self._hotword_promise = self._word_bonus + (options.lm_weight * HOTWORD_LOG_PROB if lm else 0.0)
         self._promises: dict[str, float] = {}
         # nats by token: network and language model both know how frequent letters are, and what both say would count
         # twice; so rare letters are raised
@@ -141,20 +142,20 @@ class TextModel:
         """Nats for a whole word, and the language model's state behind it."""
         options = self._options
         if self._lm is None:
-            return options.word_bonus, ()
+            return self._word_bonus, ()
         log_prob, after = self._lm.score(lm, word)
         nats = options.lm_weight * log_prob
         if word not in self._lm:
             nats -= self._unknown_penalty(word)
         if self._hotwords and self._hotwords.ends_word(node):
             nats = max(nats, options.lm_weight * HOTWORD_LOG_PROB)
-        return nats + options.word_bonus, after
+        return nats + self._word_bonus, after
 
     def _promise(self, letters: str, node: int) -> float:
         """Nats to expect of a word that begins so: the best of a known word, an unknown one and a hotword."""
         promise = self._promises.get(letters)
         if promise is None:
-            promise = self._options.word_bonus
+            promise = self._word_bonus
             if self._lm is not None:
                 known = self._options.lm_weight * self._lm.begins(letters)
                 unknown = self._options.lm_weight * self._unknown - self._unknown_penalty(letters)

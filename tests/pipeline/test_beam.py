@@ -236,3 +236,12 @@ def test_a_long_stream_keeps_a_small_state(which: str, request: pytest.FixtureRe
         largest = max(largest, len(pickle.dumps(state)))
     assert largest < 60_000
     assert max(len(each.prose.tokens) for each in state.hypotheses) < 200
+
+
+def test_without_a_language_model_the_word_bonus_splits_no_words() -> None:
+    log_probs, _ = simulate("the cat sat on the mat", 3)
+    found = []
+    for bonus in (0.0, 5.0):
+        decoder = BeamDecoder(TOKENS, FRAME_S, BeamOptions(word_bonus=bonus))
+        found.append(decode(decoder, log_probs)[0])
+    assert found[0] == found[1]

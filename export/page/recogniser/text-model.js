@@ -38,6 +38,7 @@ export class TextModel {
     this.options = options;
     this.lm = lm;
     this.grammar = grammar;
+    this.wordBonus = lm || grammar ? options.word_bonus : 0;
     this.unknown = lm ? lm.score([], "")[0] : 0;
     /** @type {Map<string, number>} */
     this.promises = new Map();
@@ -117,12 +118,12 @@ export class TextModel {
    * @returns {[number, LmState]}
    */
   finishWord(word, lm) {
-    const { lm_weight, word_bonus } = this.options;
-    if (!this.lm) return [word_bonus, []];
+    const { lm_weight } = this.options;
+    if (!this.lm) return [this.wordBonus, []];
     const [logProb, after] = this.lm.score(lm, word);
     let nats = lm_weight * logProb;
     if (!this.lm.knows(word)) nats -= this.unknownPenalty(word);
-    return [nats + word_bonus, after];
+    return [nats + this.wordBonus, after];
   }
 
   /**
@@ -132,7 +133,7 @@ export class TextModel {
   promise(letters) {
     let promise = this.promises.get(letters);
     if (promise === undefined) {
-      promise = this.options.word_bonus;
+      promise = this.wordBonus;
       if (this.lm) {
         const known = this.options.lm_weight * this.lm.begins(letters);
         const unknown = this.options.lm_weight * this.unknown - this.unknownPenalty(letters);
