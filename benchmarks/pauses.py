@@ -2,8 +2,8 @@
 
     python benchmarks/pauses.py                       (apt-get install flite)
 
-Each text is spoken by itself, its silent ends are cut off, and the pieces are joined with pauses of known length. So it
-is known to about 10 ms when the first word of a piece begins and the last one ends, and that no word may lie in a pause.
+Each text is spoken by itself, its silent ends are cut off, and the pieces are joined with pauses of known length. So
+it is known to about 10 ms when the first word of a piece begins and the last one ends, and no word may lie in a pause.
 A word is compared where it was understood; the others are counted.
 """
 
@@ -70,9 +70,8 @@ def main() -> None:
         assert all(a.end_s <= b.start_s for a, b in pairwise(found)), "times are not monotonic"
     for name, offsets in (("start", starts_s), ("end", ends_s)):
         low, middle, high = np.percentile(offsets, [5, 50, 95])
-        print(
-            f"{name} of {len(offsets)} words: {1000 * middle:+.0f} ms (median), 90 % in {1000 * low:+.0f}..{1000 * high:+.0f}"
-        )
+        spread = f"{1000 * low:+.0f} to {1000 * high:+.0f}"
+        print(f"{name} of {len(offsets)} words: {1000 * middle:+.0f} ms (median), 90 % within {spread}")
     print(f"{missed} words at an edge were not understood; {inside} of {words} words lie in a pause")
 
 
