@@ -79,12 +79,7 @@ def recogniser() -> Recognizer:
     return Recognizer.load()
 
 
-# The first English model still writes letters for these; not strict, so that a better model can come in without this.
-TOO_HARD = pytest.mark.xfail(reason="the first shipped model hears letters in it", strict=False)
-HEARD = {"mains hum, 60 Hz", "notes"}
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=TOO_HARD if name in HEARD else ()) for name in SOUNDS])
+@pytest.mark.parametrize("name", SOUNDS)
 def test_no_text(recogniser: Recognizer, name: str) -> None:
     make, gain_db = SOUNDS[name]
     sound = make(np.random.default_rng(zlib.crc32(name.encode()))) * 10 ** (gain_db / 20)
