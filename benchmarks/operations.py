@@ -43,8 +43,8 @@ BOARDS = (
     Board("RK3566 (Orange Pi CM4)", "Cortex-A55, 1.8 GHz", 5.604 / 4 * 2),
     Board("Raspberry Pi Zero 2 W", "Cortex-A53, 1.0 GHz", 5.604 / 4 * 2 / 1.8),
 )
-# How many times as long a float model takes as its products would at the rate of Linpack, as `sizes.py --linpack`
-# measures it: products of a matrix and a vector wait for memory, and a step has some hundred small operators.
+# How many times as long a model takes as its products would at that rate, for they wait for memory, and a step has some
+# hundred small operators: 2.6 for int8 on an EPYC (`sizes.py --linpack`; for float 9, there are four times as many bytes).
 SLOWER = 3.0
 
 

@@ -17,12 +17,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from operations import multiply_adds
-from rillet.export.metadata import Description
-from rillet.export.onnx import export
-from rillet.export.ort import convert
-from rillet.models.checkpoint import Checkpoint, load_checkpoint
-from rillet.models.from_onnx import read_onnx
 from rillet.pipeline.bench import measure_apart, processor
 from rillet.pipeline.model_file import SHIPPED_MODEL
 from rillet.pipeline.recogniser import GREEDY
@@ -30,8 +24,16 @@ from rillet.pipeline.recogniser import GREEDY
 GREEDILY = {"lm": None, "options": GREEDY}
 
 
-def write_all(checkpoint: Checkpoint, folder: Path) -> list[Path]:
+def write_all(model: Path, folder: Path) -> list[Path]:
     """The four files."""
+    # Not at the top, for the processes that measure read this file too, and would have torch in their memory.
+    from rillet.export.metadata import Description
+    from rillet.export.onnx import export
+    from rillet.export.ort import convert
+    from rillet.models.checkpoint import load_checkpoint
+    from rillet.models.from_onnx import read_onnx
+
+    checkpoint = read_onnx(model) if model.suffix == ".onnx" else load_checkpoint(model)
     paths = []
     for precision in ("float32", "int8"):
         path = folder / f"{precision}.onnx"
@@ -59,16 +61,17 @@ def main(
     linpack: Annotated[bool, typer.Option("--linpack", help="Compare with this machine's rate of products.")] = False,
 ) -> None:
     """Print the table."""
-    checkpoint = read_onnx(model) if model.suffix == ".onnx" else load_checkpoint(model)
     print(f"one thread of {processor()}; real-time factors are of CPU time")
     print(f"{'file':20}{'MB':>8}{'peak memory MB':>16}{'real-time factor':>18}{'load s':>8}")
     with TemporaryDirectory() as folder:
-        paths = write_all(checkpoint, Path(folder))
+        paths = write_all(model, Path(folder))
         measured = [measure_apart(path.name, path, GREEDILY, seconds) for path in paths]
         for path, row in zip(paths, measured, strict=True):
             size_mb, peak_mb = path.stat().st_size / 1e6, row.peak_mb or float("nan")
             print(f"{path.name:20}{size_mb:8.2f}{peak_mb:16.0f}{row.real_time_factor:18.4f}{row.load_s:8.2f}")
         if linpack:
+            from operations import multiply_adds
+
             gflops, rate = 2 * multiply_adds(paths[0]).total() / 1e9, linpack_gflops()
             print(f"{gflops:.2f} GFLOP for a second of sound, products of matrices at {rate:.0f} GFLOP/s:")
             for path, row in zip(paths, measured, strict=True):
