@@ -44,7 +44,7 @@ BOARDS = (
     Board("Raspberry Pi Zero 2 W", "Cortex-A53, 1.0 GHz", 5.604 / 4 * 2 / 1.8),
 )
 # How many times as long a model takes as its products would at that rate, for they wait for memory, and a step has some
-# hundred small operators: 2.6 for int8 on an EPYC (`sizes.py --linpack`; for float 9, there are four times as many bytes).
+# hundred small operators: 2.6 for int8 on an EPYC (`sizes.py --linpack`; 9 for float, which has four times the bytes).
 SLOWER = 3.0
 
 

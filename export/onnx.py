@@ -89,8 +89,8 @@ def export(network: AcousticNetwork, description: Description, *, int8: bool = F
         graph = quantise(graph)
         exact, log_probs = log_probs, _feed(open_session(graph.SerializeToString()), network, audio)
         moved = probability_moved(log_probs, exact)
-    # int8 rounds activations, and the last bit before it differs between processors and versions of onnxruntime: 0.04 was
-    # seen, between 1.17 and 1.32. A hundred wrong signs among two million weights make 0.08 and more.
+    # int8 rounds activations, and the last bit before it differs between processors and versions of onnxruntime: 0.04
+    # was seen, between 1.17 and 1.32. A hundred wrong signs among two million weights make 0.08 and more.
     golden = golden_entry(audio, log_probs, 0.08 if int8 else 1e-3)
     entries = metadata(network.config, network.state_size, "int8" if int8 else "float32", description, golden)
     onnx.helper.set_model_props(graph, entries)
