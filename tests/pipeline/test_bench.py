@@ -49,7 +49,8 @@ def test_greedy_and_beam_are_rows_of_one_table(tone_model: Path, small_lm_file: 
     for row in rows:
         factor, median_ms, most_ms, streams, memory_mb = map(float, row[-5:])
         assert 0 < median_ms <= most_ms
-        assert streams == pytest.approx(0.8 / factor, rel=0.2)  # the factor is rounded
+        # Both are rounded, and a tone model's factor has a digit or two left.
+        assert 0.8 / (factor + 0.0005) - 1 <= streams <= 0.8 / max(factor - 0.0005, 1e-5) + 1
         assert 10 < memory_mb < 2_000
     assert "160 ms of sound" in done.stdout
     assert "320 ms after it was said" in done.stdout
