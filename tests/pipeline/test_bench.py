@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from rillet.pipeline.bench import Measured, bench, peak_memory_mb, processor
 from rillet.pipeline.beam_options import BeamOptions
+from rillet.pipeline.bench import Measured, bench, peak_memory_mb, processor
 from rillet.pipeline.lm_file import write
 from rillet.pipeline.ngrams import NgramTrie
 
