@@ -2,7 +2,7 @@
 
 Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using bi-directional recurrent DNNs":
 for every prefix two masses are kept, of the alignments that end in blank and of those that end in its last token. They
-are plain probabilities, rescaled before they vanish; language enters when prefixes are compared.
+are plain probabilities, rescaled before they vanish or overflow; language enters when prefixes are compared.
 
 A prefix is a string with one character per token, reaching back to the last commit: strings are quick to extend, hash
 and compare, and a state made of them can be written down.
@@ -28,7 +28,7 @@ from .text_model import Prose, TextModel
 from .word_times import Mark, Span, spans_of, to_word
 
 BLANK = 0
-SMALLEST_MASS = 1e-120
+SMALLEST_MASS, LARGEST_MASS = 1e-120, 1e120  # lifted letters let masses grow, where nothing stops the talk
 COMMIT_EVERY_FRAMES = 8  # commits happen at frames divisible by this, so that they do not depend on the chunking
 LANGUAGE_GAIN_NATS = 4.0  # a text may gain so much by one more token, when a likely word is finished
 GRAMMAR_PRUNE_NATS = 30.0  # leaving a phrase that was begun costs much at once: its words become unknown ones
@@ -332,9 +332,9 @@ def _common_length(texts: list[str]) -> int:
 
 
 def _rescaled(state: BeamState) -> BeamState:
-    """The same with masses that cannot vanish in the next frame."""
+    """The same with masses that can neither vanish nor overflow in the next frame."""
     largest = max(each.blank + each.nonblank for each in state.hypotheses)
-    if largest > SMALLEST_MASS:
+    if SMALLEST_MASS < largest < LARGEST_MASS:
         return state
     hypotheses = tuple(
         each._replace(blank=each.blank / largest, nonblank=each.nonblank / largest) for each in state.hypotheses

@@ -245,3 +245,15 @@ def test_without_a_language_model_the_word_bonus_splits_no_words() -> None:
         decoder = BeamDecoder(TOKENS, FRAME_S, BeamOptions(word_bonus=bonus))
         found.append(decode(decoder, log_probs)[0])
     assert found[0] == found[1]
+
+
+def test_masses_stay_in_range_where_nobody_pauses(small_lm: LanguageModel) -> None:
+    """Letters that are rare to the language model are lifted, so that masses grow with every letter."""
+    decoder = BeamDecoder(TOKENS, FRAME_S, BeamOptions(letter_prior=1.0), small_lm)
+    log_probs, _ = simulate("my sister looked at the sea", 0, Noise(0.0))
+    state, said = decoder.start(), []
+    for _ in range(150):
+        decoded, state = decoder.step(log_probs, state)
+        said.append([word.text for word in decoded.committed])
+        assert 0 < max(each.blank + each.nonblank for each in state.hypotheses) < math.inf
+    assert [words.count("sister") for words in said[-10:]] == [1] * 10

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import soundfile  # type: ignore[import-untyped]
+from rillet.pipeline import SHIPPED_SAMPLE, Final, Recognizer
+from rillet.pipeline.model_file import SHIPPED_MODEL
 
 Speak = Callable[..., npt.NDArray[np.float32]]
 
@@ -66,3 +69,22 @@ def test_memory_and_cost_stay_flat(tone_model: Path, speak: Speak, tmp_path: Pat
     assert {q["longest"] for q in quarters} == {7}
     assert last["snapshot"] < first["snapshot"] + 200
     assert last["last_s"] == pytest.approx(hours * 3_600, abs=10)  # and the times are still true
+
+
+@pytest.mark.skipif(not SHIPPED_MODEL.is_file(), reason="there is no trained model yet")
+def test_english_without_a_pause() -> None:
+    """Nobody draws breath for five minutes: the last of them is understood as the first."""
+    recognizer = Recognizer.load()
+    stream, events = recognizer.stream(), []
+    samples, rate_hz = soundfile.read(SHIPPED_SAMPLE, dtype="float32")
+    once = recognizer.transcribe(SHIPPED_SAMPLE).words
+    repeats = round(300 / (len(samples) / rate_hz))
+    for _ in range(repeats):
+        events += stream.accept(samples, rate_hz)
+    events += stream.finish()
+    words = [word for event in events if isinstance(event, Final) for word in event.words]
+    for first in range(0, repeats, 8):
+        begin_s, end_s = (part * len(samples) / rate_hz for part in (first, first + 8))
+        heard = [word.text for word in words if begin_s <= word.start_s < end_s]
+        assert len(heard) == pytest.approx(min(8, repeats - first) * len(once), rel=0.15)
+        assert len({word.text for word in once} & set(heard)) > 0.7 * len({word.text for word in once})

@@ -26,6 +26,7 @@ import { spansOf, toWord } from "./word-times.js";
 
 const BLANK = 0;
 const SMALLEST_MASS = 1e-120;
+const LARGEST_MASS = 1e120; // lifted letters let masses grow, where nothing stops the talk
 const COMMIT_EVERY_FRAMES = 8; // commits happen at frames divisible by this, so that they do not depend on the chunking
 const LANGUAGE_GAIN_NATS = 4; // a text may gain so much by one more token, when a likely word is finished
 const GRAMMAR_PRUNE_NATS = 30; // leaving a phrase that was begun costs much at once
@@ -372,7 +373,7 @@ function commonLength(texts) {
  */
 function rescaled(state) {
   const largest = Math.max(...state.hypotheses.map((each) => each.blank + each.nonblank));
-  if (largest > SMALLEST_MASS) return state;
+  if (largest > SMALLEST_MASS && largest < LARGEST_MASS) return state;
   const hypotheses = state.hypotheses.map((each) => ({
     ...each,
     blank: each.blank / largest,
