@@ -37,9 +37,8 @@ def read_onnx(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} is not a model file to train from; export it with this version") from error
     except Exception as error:  # protobuf has exceptions of its own
         raise CheckpointError(f"{path} is not an ONNX file, or it is damaged") from error
-    if {n: w.shape for n, w in weights.items()} != {
-        n: w.shape for n, w in AcousticNetwork(config).state_dict().items()
-    }:
+    expected = AcousticNetwork(config).state_dict()
+    if weights.keys() != expected.keys() or any(weights[name].shape != expected[name].shape for name in expected):
         raise CheckpointError(f"{path} has other weights than its metadata says; it is damaged")
     return Checkpoint(config, weights, {}, {})
 

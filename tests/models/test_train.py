@@ -253,6 +253,12 @@ def test_the_phone_layer_trains_and_is_resumed(configure: Configure, tone_sets: 
     assert not torch.equal(before, ends[1]["network.phone_guess.head.weight"])
     assert ends[0]["network.phone_guess.back.weight"].any()  # the layer above has begun to listen
 
+    first = change(configure("first", 1, 1, extra="phone_loss = 1.0"), *changes)
+    train(first)  # while nobody listens to the guess, only CTC on phones moves its head
+    optimiser = "extra.optimiser.network.phone_guess.head.weight"
+    moments = everything_in(run_folder(first) / "last.safetensors")[f"{optimiser}.exp_avg"]
+    assert bool(moments.any()) == known  # an unknown word is not silence
+
 
 def test_init_that_is_not_there(configure: Configure) -> None:
     with pytest.raises(CheckpointError, match="there is no checkpoint"):

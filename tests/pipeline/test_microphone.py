@@ -15,8 +15,9 @@ import sys
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,13 +57,18 @@ needs_sound_system = pytest.mark.skipif(bool(_missing()), reason=_missing() or "
 
 
 def in_real_time(test: Callable[..., None]) -> Callable[..., None]:
-    """Three attempts: on a busy machine the player and the sound system lose sound too, before rillet can hear it."""
+    """Three attempts: on a busy machine the player and the sound system lose sound too, before rillet can hear it.
+
+    Each failure is among pytest's warnings.
+    """
 
     @functools.wraps(test)
     def attempts(**fixtures: object) -> None:
-        for _ in range(2):
-            with suppress(AssertionError):
+        for attempt in (1, 2):
+            try:
                 return test(**fixtures)
+            except AssertionError as failure:
+                warnings.warn(f"attempt {attempt} of {test.__name__} failed: {failure}", stacklevel=2)
         return test(**fixtures)
 
     return attempts

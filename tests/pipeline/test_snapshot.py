@@ -116,11 +116,11 @@ def test_before_anything_and_after_the_end(recognisers: dict[str, Recognizer], s
 def test_its_size_does_not_grow(recognisers: dict[str, Recognizer], speak: Speak, name: str) -> None:
     stream, samples = recognisers[name].stream(), noisy(speak, 16_000)
     sizes = []
-    for _ in range(6):
+    for _ in range(24):
         stream.accept(samples, 16_000)
         stream.accept(np.zeros(32_000, np.int16), 16_000)
         sizes.append(len(stream.snapshot()))
-    assert max(sizes[1:]) < 1.2 * sizes[0]  # how many texts compete differs from second to second
+    assert max(sizes[-8:]) <= 1.02 * max(sizes[:8])  # how many texts compete differs from second to second
 
 
 @pytest.fixture
