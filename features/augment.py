@@ -86,7 +86,7 @@ class Augment:
 
     def noise_only(self, size: int, rng: np.random.Generator) -> Samples:
         """Background without speech, float32 [size], at any level down to digital silence."""
-        kind = rng.integers(5)
+        kind = rng.integers(8)  # recordings as often as all that is computed: they are what people hear
         if kind == 0:
             return np.zeros(size, np.float32)
         if kind == 1:

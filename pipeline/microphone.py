@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .capture import QUEUE_S, Block, BlockQueue
+from .capture import QUEUE_S, TICK_S, Block, BlockQueue
 from .capture_errors import (
     DeviceAmbiguousError,
     DeviceLostError,
@@ -115,7 +115,7 @@ class Microphone(BlockQueue):
         self._channels = channel or min(device.channels, USUAL_CHANNELS)
         self._clock = LossClock(device.rate_hz)
         self._dropped_frames = 0  # since the last block that found a place in the queue
-        self._called_s = time.monotonic()
+        self._silent_ticks = 0  # since the device called back
         self._stream: Any = None
 
     @property
@@ -133,7 +133,6 @@ class Microphone(BlockQueue):
                 blocksize=round(self.rate_hz * BLOCK_S),
                 callback=self._hear,
             )
-            self._called_s = time.monotonic()
             self._stream.start()
         except sounddevice.PortAudioError as error:
             raise DeviceUnusableError(self.name, str(error.args[0])) from error
@@ -145,8 +144,8 @@ class Microphone(BlockQueue):
 
     def _hear(self, samples: npt.NDArray[np.float32], frames: int, _: object, status: Any) -> None:
         """PortAudio's callback."""
-        self._called_s = time.monotonic()
-        lost_frames = self._dropped_frames + self._clock.tick(self._called_s, frames, bool(status.input_overflow))
+        self._silent_ticks = 0
+        lost_frames = self._dropped_frames + self._clock.tick(time.monotonic(), frames, bool(status.input_overflow))
         try:
             self._queue.put_nowait(Block(samples.copy(), lost_frames))
             self._dropped_frames = 0
@@ -157,7 +156,8 @@ class Microphone(BlockQueue):
         self._stream.stop(ignore_errors=True)
 
     def _check(self) -> None:
-        if not self._stream.active or time.monotonic() - self._called_s > GONE_S:
+        self._silent_ticks += 1  # not a clock: it runs on while this process is stopped, and the device is not gone
+        if not self._stream.active or self._silent_ticks * TICK_S > GONE_S:
             raise DeviceLostError(self.name)
 
 

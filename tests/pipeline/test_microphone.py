@@ -241,6 +241,30 @@ def test_a_recording_is_heard_as_it_is_played(
 
 @needs_sound_system
 @in_real_time
+def test_a_stopped_process_goes_on(sound_system: SoundSystem, tone_model: Path, speak: Speak, tmp_path: Path) -> None:
+    """Ctrl-Z and fg: the sound system keeps the sound so long, and the microphone is not gone."""
+    recording, saved, written = tmp_path / "recording.wav", tmp_path / "saved.wav", tmp_path / "words.jsonl"
+    pause = np.zeros(9 * RATE_HZ, np.float32)
+    soundfile.write(recording, np.concatenate([speak("hello", RATE_HZ), pause, speak("world", RATE_HZ)]), RATE_HZ)
+    with sound_system.listening("--model", tone_model, "--save-audio", saved, "--output", written) as listening:
+        player = threading.Thread(target=sound_system.play, args=(recording,))
+        player.start()
+        listening.wait_for("hello")
+        listening.process.send_signal(signal.SIGSTOP)
+        time.sleep(microphone.GONE_S + 1)
+        listening.process.send_signal(signal.SIGCONT)
+        player.join()
+        listening.hear_more(saved, 0.5)
+        listening.process.send_signal(signal.SIGINT)
+        code, complaints, _ = listening.end()
+    assert listening.lines == ["hello", "world"]
+    assert (code, complaints) == (0, "")
+    first, second = (json.loads(line)["words"][0] for line in written.read_text().splitlines())
+    assert second["start_s"] - first["start_s"] == pytest.approx(10, abs=0.3)
+
+
+@needs_sound_system
+@in_real_time
 def test_unplugging(sound_system: SoundSystem, tone_model: Path, long_recording: Path) -> None:
     with (
         sound_system.listening("--model", tone_model, "--json") as listening,
