@@ -36,6 +36,7 @@ class AudioPack:
     audio: NDArray[np.int16]  # [samples of all clips], full scale 32768
     clips: list[Clip]
     refused: list[str]
+    data: Path  # where `audio` is kept
     sample_rate_hz: int = 16_000
 
     @property
@@ -103,7 +104,7 @@ def open_pack(
             clips.append(Clip(start, samples, tuple(spelled)))
     size = data.stat().st_size // 2
     audio = np.memmap(data, np.int16, "r", shape=(size,)) if size else np.zeros(0, np.int16)
-    return AudioPack(audio, clips, refused, sample_rate_hz)
+    return AudioPack(audio, clips, refused, data, sample_rate_hz)
 
 
 def _found_meanwhile(utterances: list[Utterance], index: Path) -> bool:

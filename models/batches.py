@@ -12,9 +12,20 @@ from torch.utils.data import Dataset
 from ..features import Augment
 from .audio_pack import AudioPack, Clip
 from .phones import phones_of
+from .teacher import Features, at
 from .tokens import Tokens, frames_needed
 
 Place = tuple[int, Clip]  # which pack, which clip
+NOTHING_TAUGHT = np.zeros((0, 0), np.float16)
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """A row of a batch."""
+
+    samples: NDArray[np.float32]
+    tokens: list[int]
+    features: Features  # the teacher's; fewer rows than the samples have frames are followed by nothing
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,7 @@ class Batch:
     target_lengths: Tensor  # int64 [batch]
     phones: Tensor  # int64 [sum of phone lengths]; empty where phones are not asked for
     phone_lengths: Tensor  # int64 [batch]; 0 also where a pronunciation is not known
+    features: Tensor  # float16 [batch, frames, size], the teacher's; not a number where it says nothing
     speech_s: float  # without padding
 
 
@@ -63,8 +75,9 @@ class EpochBatches(Dataset[Batch]):
         augment: None for clean speech.
         samples_per_frame, look_ahead_frames, space: of the network; `space` is the token between joined clips.
         seed, epoch: what the draws depend on, neither negative.
-        pronounced: the tokens of texts whose phones batches shall have; None for no phones.
         sample_rate_hz: of the packs.
+        pronounced: the tokens of texts whose phones batches shall have; None for no phones.
+        taught: what a teacher says to each pack, a row for `samples_per_frame` samples; None for no teacher.
     """
 
     def __init__(
@@ -80,7 +93,9 @@ class EpochBatches(Dataset[Batch]):
         epoch: int,
         sample_rate_hz: int = 16_000,
         pronounced: Tokens | None = None,
+        taught: list[Features] | None = None,
     ) -> None:
+        self.taught = taught
         self.packs, self.config, self.augment = packs, config, augment
         self.samples_per_frame, self.look_ahead_frames, self.space = samples_per_frame, look_ahead_frames, space
         self.seed, self.epoch, self.sample_rate_hz, self.pronounced = seed, epoch, sample_rate_hz, pronounced
@@ -101,12 +116,16 @@ class EpochBatches(Dataset[Batch]):
     def __getitem__(self, number: int) -> Batch:
         rng = np.random.default_rng([self.seed, self.epoch, number])
         utterances = [self._utterance(places, rng) for places in self.batches[number]]
-        frames = [-(-len(samples) // self.samples_per_frame) for samples, _ in utterances]
+        frames = [-(-len(utterance.samples) // self.samples_per_frame) for utterance in utterances]
         width = (max(frames) + self.look_ahead_frames) * self.samples_per_frame
         audio = torch.zeros(len(utterances), width)
-        for row, (samples, _) in zip(audio, utterances, strict=True):
-            row[: len(samples)] = torch.from_numpy(samples)
-        targets = [tokens for _, tokens in utterances]
+        features = torch.full((len(utterances), max(frames), max(u.features.shape[1] for u in utterances)), torch.nan)
+        features = features.to(torch.float16)
+        for row, taught, utterance in zip(audio, features, utterances, strict=True):
+            row[: len(utterance.samples)] = torch.from_numpy(utterance.samples)
+            if len(utterance.features):
+                taught[: len(utterance.features)] = torch.from_numpy(utterance.features)
+        targets = [utterance.tokens for utterance in utterances]
         phones = [self._phones(tokens, n) for tokens, n in zip(targets, frames, strict=True)]
         return Batch(
             audio,
@@ -115,7 +134,8 @@ class EpochBatches(Dataset[Batch]):
             torch.tensor([len(tokens) for tokens in targets]),
             torch.tensor(list(concatenate.from_iterable(phones)), dtype=torch.int64),
             torch.tensor([len(said) for said in phones]),
-            sum(len(samples) for samples, _ in utterances) / self.sample_rate_hz,
+            features,
+            sum(len(utterance.samples) for utterance in utterances) / self.sample_rate_hz,
         )
 
     def _phones(self, tokens: list[int], frames: int) -> list[int]:
@@ -154,14 +174,16 @@ class EpochBatches(Dataset[Batch]):
             group.append(chain)
         return batches + ([group] if group else [])
 
-    def _utterance(self, chain: list[Place], rng: np.random.Generator) -> tuple[NDArray[np.float32], list[int]]:
-        """Samples and tokens of a chain, augmented."""
+    def _utterance(self, chain: list[Place], rng: np.random.Generator) -> Utterance:
+        """A chain, augmented."""
         pieces: list[NDArray[np.float32]] = []
+        starts: list[int] = []
         tokens: list[int] = []
         for pack, clip in chain:
             if pieces:
                 pieces.append(np.zeros(int(rng.uniform(*self.config.gap_s) * self.sample_rate_hz), np.float32))
                 tokens += [self.space] if tokens and clip.tokens else []
+            starts.append(sum(map(len, pieces)))
             pieces.append(self.packs[pack].samples(clip))
             tokens += clip.tokens
         needed = frames_needed(tokens) * self.samples_per_frame
@@ -170,8 +192,24 @@ class EpochBatches(Dataset[Batch]):
             pieces.append(np.zeros(max(0, missing), np.float32))
         samples = np.concatenate(pieces)
         if self.augment is None:
-            return samples, tokens
+            return Utterance(samples, tokens, NOTHING_TAUGHT)
         if rng.random() < self.augment.config.noise_only_chance:
-            return self.augment.noise_only(len(samples), rng), []
+            return Utterance(self.augment.noise_only(len(samples), rng), [], NOTHING_TAUGHT)
         changed = self.augment(samples, rng)
-        return (changed if len(changed) >= needed else samples), tokens  # sped up too far for CTC: taken as it was
+        if len(changed) < needed:  # sped up too far for CTC: taken as it was
+            changed = samples
+        return Utterance(changed, tokens, self._features(chain, starts, len(samples) / len(changed), len(changed)))
+
+    def _features(self, chain: list[Place], starts: list[int], speed: float, samples: int) -> Features:
+        """What the teacher says to a chain whose clips began at `starts` before it was played `speed` times as fast."""
+        if self.taught is None:
+            return NOTHING_TAUGHT
+        middles = (np.arange(-(-samples // self.samples_per_frame)) + 0.5) * self.samples_per_frame * speed
+        features = np.full((len(middles), self.taught[0].shape[1]), np.nan, np.float16)
+        for (pack, clip), start in zip(chain, starts, strict=True):
+            here = (middles >= start) & (middles < start + clip.samples)
+            row = clip.start // self.samples_per_frame
+            rows = self.taught[pack][row : -(-(clip.start + clip.samples) // self.samples_per_frame)]
+            places = (middles[here] - start + clip.start) / self.samples_per_frame - 0.5 - row
+            features[here] = at(np.asarray(rows, np.float32), places)
+        return features

@@ -50,6 +50,7 @@ class TrainConfig:
     cache: Path  # folder for decoded audio, about 115 MB an hour
     noise: Path | None = None  # manifest of background recordings
     rooms: Path | None = None  # manifest of room impulse responses
+    teacher: Path | None = None  # ONNX encoder of a large recogniser, see models/teacher.py
     network: NetworkConfig = field(default_factory=NetworkConfig)
     batches: BatchConfig = field(default_factory=BatchConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -61,6 +62,8 @@ class TrainConfig:
     clip_norm: PositiveFloat = 2.0
     average: Chance = 0.999  # decay of the running mean of the weights, which is what is validated and kept
     phone_loss: NonNegativeFloat = 0.0  # weight of a second CTC loss, on English phones; wants a phone_layer
+    teacher_loss: NonNegativeFloat = 0.0  # weight of the squared error of the guessed features; wants a teacher
+    teacher_layer: NonNegativeInt = 0  # the LSTM layer, from 1, that guesses them
     carry_state_chance: Chance = 0.3  # utterances that begin in the state in which another ended, as in a long stream
     precision: Literal["float32", "bfloat16"] = "float32"
     validate_every_steps: PositiveInt = 500  # and keep the last checkpoint, from which a broken-off run goes on
@@ -72,6 +75,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.phone_loss and not self.network.phone_layer:
             raise ValueError("phone_loss needs a phone_layer in [network]")
+        if self.teacher_loss and not (self.teacher and 0 < self.teacher_layer <= self.network.lstm_layers):
+            raise ValueError("teacher_loss needs a teacher, and a teacher_layer among the LSTM layers")
 
 
 def read_config(path: Path) -> TrainConfig:
@@ -104,4 +109,5 @@ def _relative_to(folder: Path, config: TrainConfig) -> TrainConfig:
         validation=tuple(folder / path for path in config.validation),
         noise=config.noise and folder / config.noise,
         rooms=config.rooms and folder / config.rooms,
+        teacher=config.teacher and folder / config.teacher,
     )

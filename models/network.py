@@ -10,6 +10,7 @@ recording give the same answer, and the only state is the past.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -124,6 +125,15 @@ class PhoneGuess(nn.Module):
         return x + self.back(phones.exp().to(x.dtype)), phones
 
 
+class Heard(NamedTuple):
+    """What a network makes of a step: what users get, and what only training looks at."""
+
+    log_probs: Tensor  # natural, of tokens: float32 [batch, frames, tokens]
+    phones: Tensor | None  # natural, blank first: float32 [batch, frames, 1 + phones], where the network tells phones
+    layers: list[Tensor]  # behind each LSTM layer: float [batch, frames, size]
+    pieces: list[Tensor]  # of the next state, without the MFCC's tail
+
+
 class AcousticNetwork(nn.Module):
     """Contract 1 of the model file, as a torch module.
 
@@ -175,28 +185,26 @@ class AcousticNetwork(nn.Module):
         """
         pieces = torch.split(state, self.state_sizes, dim=1)
         log_mel, tail = self.mfcc.log_mel(audio, pieces[0])
-        log_probs, _, carried = self.recognise(log_mel, list(pieces[1:]))
-        return log_probs, torch.cat([tail, *carried], dim=1)
+        heard = self.recognise(log_mel, list(pieces[1:]))
+        return heard.log_probs, torch.cat([tail, *heard.pieces], dim=1)
 
-    def recognise(self, log_mel: Tensor, pieces: list[Tensor]) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+    def recognise(self, log_mel: Tensor, pieces: list[Tensor]) -> "Heard":
         """The network behind the MFCC's logarithm, where training puts its masks.
 
         Args:
             log_mel: float32 [batch, hops, mels], hops a multiple of the product of the strides.
             pieces: the state without the MFCC's tail, cut by `state_sizes`.
 
-        Returns:
-            Natural log-probabilities float32 of tokens [batch, frames, tokens] and, where the network tells phones,
-            of phones [batch, frames, 1 + phones], blank first; and the next pieces.
         """
         x = (self.mfcc.cepstra(log_mel) - self.mean) / self.deviation
-        batch, phones, carried = x.shape[0], None, list[Tensor]()
+        batch, phones, layers, carried = x.shape[0], None, list[Tensor](), list[Tensor]()
         for convolution, context in zip(self.convolutions, pieces, strict=False):
             x, context = convolution(x, context.view(batch, -1, x.shape[2]))
             carried.append(context.reshape(batch, -1).float())
         for layer, (lstm, memory) in enumerate(zip(self.lstms, pieces[len(self.convolutions) :], strict=True), start=1):
             x, memory = lstm(x, memory)
             carried.append(memory.float())
+            layers.append(x)
             if self.phone_guess is not None and layer == self.config.phone_layer:
                 x, phones = self.phone_guess(x)
-        return F.log_softmax(self.head(self.norm(x)).float(), dim=-1), phones, carried
+        return Heard(F.log_softmax(self.head(self.norm(x)).float(), dim=-1), phones, layers, carried)

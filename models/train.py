@@ -1,6 +1,7 @@
 """`rillet train`: from a configuration to a network. Read from top to bottom.
 
-CTC (Graves et al. 2006) on augmented speech, AdamW, a running mean of the weights, validation by word error rate.
+CTC (Graves et al. 2006) on augmented speech, beside it phones and a teacher's features where the configuration says so;
+AdamW, a running mean of the weights, validation by word error rate.
 One process on a CPU or a GPU; started by torchrun, one process a GPU.
 """
 
@@ -32,6 +33,7 @@ from .error_rate import character_errors, word_errors
 from .from_onnx import read_onnx
 from .manifest import ManifestError, read_manifest
 from .network import AcousticNetwork
+from .teacher import Features, TeacherHead, teach
 from .tokens import Tokens
 
 MOST_SKIPPED_STEPS = 100  # in a row; weights that no batch can improve will not heal
@@ -43,20 +45,22 @@ class TrainingError(RuntimeError):
 
 
 class TrainableNetwork(nn.Module):
-    """The network with what only training has: masks on the MFCC's logarithm."""
+    """The network with what only training has: masks on the MFCC's logarithm, guesses of a teacher's features."""
 
-    def __init__(self, network: AcousticNetwork, config: TrainConfig) -> None:
+    def __init__(self, network: AcousticNetwork, config: TrainConfig, taught: list[Features] | None) -> None:
         super().__init__()
         self.network, self.config = network, config
+        self.teacher_head = TeacherHead(config.network.lstm_size, taught) if taught else None
 
-    def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Log-probabilities of tokens and of phones, and the next state."""
+    def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor]:
+        """Log-probabilities of tokens and of phones, guesses of features, and the next state."""
         pieces, mfcc = torch.split(state, self.network.state_sizes, dim=1), self.config.network.mfcc
         with torch.no_grad():
             log_mel, tail = self.network.mfcc.log_mel(audio, pieces[0])
             log_mel = spec_augment(log_mel, self.config.augment, mfcc.sample_rate_hz / mfcc.hop_samples)
-        log_probs, phones, carried = self.network.recognise(log_mel, list(pieces[1:]))
-        return log_probs, phones, torch.cat([tail, *carried], dim=1)
+        heard = self.network.recognise(log_mel, list(pieces[1:]))
+        guess = self.teacher_head(heard.layers[self.config.teacher_layer - 1]) if self.teacher_head else None
+        return heard.log_probs, heard.phones, guess, torch.cat([tail, *heard.pieces], dim=1)
 
 
 def train(config_path: Path, init: Path | None = None) -> Path:
@@ -74,15 +78,17 @@ def train(config_path: Path, init: Path | None = None) -> Path:
     tokens, look_ahead = Tokens(config.network.tokens), config.network.look_ahead_frames
     say = _Reporter(config.run) if rank == 0 else None
 
-    # Data: every rank opens the same packs; rank 0 decodes what is not decoded yet.
+    # Data: every rank opens the same packs; rank 0 decodes, and asks the teacher, what is not on disk yet.
     if rank == 0:
         packs = [_open(config, source.manifest, say) for source in config.train]
         validation = [_open(config, path, say) for path in config.validation]
+        taught = _teach(config, packs)
     if ranks > 1:
         dist.barrier()
     if rank != 0:
         packs = [_open(config, source.manifest, None) for source in config.train]
         validation = []  # rank 0 does it alone
+        taught = _teach(config, packs)
     if not any(pack.clips for pack in packs):
         raise TrainingError("none of the training utterances can be used; the reasons are listed above")
     for path, pack in zip(config.validation, validation, strict=False):
@@ -100,7 +106,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
         network.mean, network.deviation = _statistics(network, packs, config.seed)
     else:
         _take_weights(network, checkpoint, whole=last.exists(), say=say)
-    trainable = TrainableNetwork(network, config).to(device)
+    trainable = TrainableNetwork(network, config, taught).to(device)
     forward: nn.Module = trainable
     if ranks > 1:
         devices = [device.index] if device.type == "cuda" else None
@@ -124,7 +130,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
 
     started, heard_s, losses, skipped_in_a_row = time.monotonic(), 0.0, list[float](), 0
     network.train()
-    for batch in _batches(config, packs, augment, progress, rank, ranks, tokens):
+    for batch in _batches(config, packs, augment, progress, rank, ranks, tokens, taught):
         if progress["step"] >= config.steps:
             break
         step = progress["step"]
@@ -135,12 +141,15 @@ def train(config_path: Path, init: Path | None = None) -> Path:
         # One step: log-probabilities behind the look-ahead, CTC loss per token, gradients, weights.
         state = _starting_states(carried, len(batch.audio), network, config.carry_state_chance)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            log_probs, phones, next_state = forward(batch.audio.to(device), state)
+            log_probs, phones, guess, next_state = forward(batch.audio.to(device), state)
         loss = _ctc(log_probs[:, look_ahead:], batch.targets, batch.frames, batch.target_lengths)
         if phones is not None and config.phone_loss:
             said = batch.phone_lengths > 0  # a row whose pronunciation is not known is no silence
             second = _ctc(phones[said, look_ahead:], batch.phones, batch.frames[said], batch.phone_lengths[said])
             loss = loss + config.phone_loss * second
+        if trainable.teacher_head and guess is not None:
+            error = trainable.teacher_head.loss(guess[:, look_ahead:], batch.features.to(device))
+            loss = loss + config.teacher_loss * error
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(trainable.parameters(), config.clip_norm)
@@ -242,6 +251,13 @@ def _open(config: TrainConfig, manifest: Path, say: "_Reporter | None") -> Audio
     return pack
 
 
+def _teach(config: TrainConfig, packs: list[AudioPack]) -> list[Features] | None:
+    """What the teacher says to the clips of each pack."""
+    if not (config.teacher and config.teacher_loss):
+        return None
+    return [teach(pack, config.teacher, config.network.samples_per_frame) for pack in packs]
+
+
 def _recordings(manifest: Path | None, sample_rate_hz: int) -> list[NDArray[np.float32]]:
     """The audio of a manifest, each float32 [samples]."""
     recordings = []
@@ -302,6 +318,7 @@ def _batches(
     rank: int,
     ranks: int,
     tokens: Tokens,
+    taught: list[Features] | None,
 ) -> Iterator[Batch]:
     """Batches without end, from where `progress` stands, which is moved on; each rank takes every `ranks`-th."""
     empty_epochs = 0
@@ -318,6 +335,7 @@ def _batches(
             progress["epoch"],
             config.network.mfcc.sample_rate_hz,
             tokens if config.phone_loss else None,
+            taught,
         )
         empty_epochs = empty_epochs + 1 if len(epoch) < ranks else 0
         if empty_epochs == 10:  # a fraction as weight may leave one epoch empty
@@ -397,16 +415,20 @@ def greedy(indices: list[int], tokens: Tokens) -> str:
 
 
 def _training_tensors(optimiser: torch.optim.Optimizer, trainable: TrainableNetwork) -> dict[str, Tensor]:
-    """AdamW's moments and step counts by the names of the weights."""
-    return {
+    """AdamW's moments and step counts by the names of the weights, and the head for the teacher's features."""
+    moments = {
         f"optimiser.{name}.{key}": value
         for name, parameter in trainable.named_parameters()
         for key, value in optimiser.state[parameter].items()
     }
+    return moments | {n: t for n, t in trainable.state_dict().items() if n.startswith("teacher_head.")}
 
 
 def _restore(optimiser: torch.optim.Optimizer, trainable: TrainableNetwork, checkpoint: Checkpoint) -> None:
     """Put back what `_training_tensors` took."""
+    trainable.load_state_dict(
+        {n: t for n, t in checkpoint.extra.items() if n.startswith("teacher_head.")}, strict=False
+    )
     for name, parameter in trainable.named_parameters():
         prefix = f"optimiser.{name}."
         for key, value in checkpoint.extra.items():

@@ -1,6 +1,7 @@
 """The batches of an epoch: repeatable, complete, and never too short for CTC."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def pack(seconds: list[float], first_token: int = 2) -> AudioPack:
         samples = round(length_s * RATE_HZ)
         clips.append(Clip(start, samples, (first_token + number, 2)))
         start += samples
-    return AudioPack(rng.integers(-9_000, 9_000, start).astype(np.int16), clips, [])
+    return AudioPack(rng.integers(-9_000, 9_000, start).astype(np.int16), clips, [], Path("none"))
 
 
 def epoch(
@@ -134,7 +135,10 @@ def test_short_clips_are_joined_with_spaces_and_gaps() -> None:
 
 def test_no_space_beside_a_clip_without_text() -> None:
     quiet = AudioPack(
-        np.ones(30_000, np.int16), [Clip(10_000 * i, 10_000, (5,) if i == 1 else ()) for i in range(3)], []
+        np.ones(30_000, np.int16),
+        [Clip(10_000 * i, 10_000, (5,) if i == 1 else ()) for i in range(3)],
+        [],
+        Path("none"),
     )
     batches = epoch([quiet], replace(CONFIG, joined_s=(9.0, 9.0)))
     assert [row for n in range(len(batches)) for row in targets(batches[n])] == [[5]]
@@ -145,7 +149,7 @@ def test_no_space_beside_a_clip_without_text() -> None:
 def test_there_are_always_frames_enough(seed: int, tokens: list[int]) -> None:
     """Clips that just fit, joined without a gap and sped up."""
     size = frames_needed(tokens) * UNIT - 600
-    tight = AudioPack(np.full(size, 500, np.int16), [Clip(0, size, tuple(tokens))] * 9, [])
+    tight = AudioPack(np.full(size, 500, np.int16), [Clip(0, size, tuple(tokens))] * 9, [], Path("none"))
     config = replace(CONFIG, joined_s=(0.5, 1.5), gap_s=(0.0, 0.0))
     for augment in (None, AugmentConfig(speed=(1.3, 1.5), speed_chance=1.0, noise_only_chance=0.1)):
         batches = epoch([tight], config, augment, seed)
