@@ -32,6 +32,9 @@ class Description:
     licence: str = "not stated"
     training_data: str = "not stated"
     error_rates: tuple[ErrorRate, ...] = ()  # measured with the exported file
+    words_early_s: float = (
+        0.0  # by `benchmarks/pauses.py`: how much too early words begin and end, added to their times
+    )
 
 
 def metadata(
@@ -53,6 +56,7 @@ def metadata(
         "frame_s": repr(config.frame_s),
         "step_frames": str(STEP_FRAMES),
         "look_ahead_frames": str(config.look_ahead_frames),
+        "words_early_s": repr(description.words_early_s),
         "state_size": str(state_size),
         "tokens": json.dumps(config.tokens),
         "mfcc": json.dumps(asdict(config.mfcc)),

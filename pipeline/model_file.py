@@ -56,6 +56,7 @@ class ModelInfo:
     samples_per_frame: int
     step_frames: int  # frames per call: what a stream feeds at a time
     look_ahead_frames: int  # row i of the log-probabilities describes the audio of frame i - look_ahead_frames
+    words_early_s: float  # so much before they are heard, by that rule, the model tends to write words
     state_size: int
     tokens: tuple[str, ...]  # tokens[0] is the CTC blank; a space inside a token is a word boundary
     precision: str  # float32 or int8
@@ -91,9 +92,9 @@ class ModelInfo:
             ModelVersionError: the format is another version.
         """
 
-        def read(name: str, parse: Callable[[str], T]) -> T:
+        def read(name: str, parse: Callable[[str], T], default: str | None = None) -> T:
             try:
-                return parse(metadata[PREFIX + name])
+                return parse(metadata[PREFIX + name] if default is None else metadata.get(PREFIX + name, default))
             except KeyError:
                 raise NotARilletModelError(path, f"its metadata lacks {PREFIX}{name}") from None
             except (ValueError, TypeError, AttributeError) as error:
@@ -107,6 +108,7 @@ class ModelInfo:
             samples_per_frame=read("samples_per_frame", _positive),
             step_frames=read("step_frames", _positive),
             look_ahead_frames=read("look_ahead_frames", _count),
+            words_early_s=read("words_early_s", _seconds, default="0"),  # older files lack it
             state_size=read("state_size", _positive),
             tokens=tokens,
             precision=read("precision", str),
@@ -232,6 +234,12 @@ def _count(text: str) -> int:
 def _positive(text: str) -> int:
     if (value := _count(text)) == 0:
         raise ValueError("it is zero")
+    return value
+
+
+def _seconds(text: str) -> float:
+    if not abs(value := float(text)) <= 1:  # of NaN, too
+        raise ValueError(f"{text} is not within a second")
     return value
 
 

@@ -3,7 +3,7 @@
 samples -> to_mono -> Resampler.step -> fixed pieces -> AcousticModel.step -> Decoder.step -> Endpointer.step -> events
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -194,7 +194,18 @@ class Stream:
         if shown == state.shown:
             return []
         state.shown = shown
-        return [Partial(state.utterance, state.text, shown[1], (*state.words, *state.volatile))]
+        return [Partial(state.utterance, state.text, shown[1], self._placed([*state.words, *state.volatile]))]
+
+    def _placed(self, words: list[Word]) -> tuple[Word, ...]:
+        """Words where they are heard; what is written last may seem to be heard after the end."""
+        early_s, end_s = self._model.info.words_early_s, self.duration_s
+        if not early_s:
+            return tuple(words)
+
+        def place(time_s: float) -> float:
+            return min(max(time_s + early_s, 0.0), end_s)
+
+        return tuple(replace(word, start_s=place(word.start_s), end_s=place(word.end_s)) for word in words)
 
     def _end_utterance(self, reason: Reason) -> Final:
         """One that is too long ends with what is committed, and the decoder goes on as if nothing had happened."""
@@ -202,7 +213,7 @@ class Stream:
         if reason != "max_length":
             decoded, state.decoder = self._decoder.finish(state.decoder)
             self._commit(decoded)
-        final = Final(state.utterance, state.text, tuple(state.words), reason)
+        final = Final(state.utterance, state.text, self._placed(state.words), reason)
         state.utterance += 1
         state.words, state.text, state.shown = [], "", (0, "")
         return final

@@ -7,7 +7,7 @@ import math
 import random
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -132,8 +132,9 @@ def event_fields(event: Event) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("samples", [0, 1, 2_560, 161_003, None])
-def test_stream(samples: int | None, tone_model: Path, speak: Any) -> None:
+def test_stream(samples: int | None, make_tone_model: Callable[..., Path], tmp_path: Path, speak: Any) -> None:
     """Events, one after another: partials, pauses, utterances that are too long, the end."""
+    tone_model = make_tone_model(tmp_path / "early.onnx", words_early_s="0.14")
     quiet = np.random.default_rng(0).normal(0, 1e-4, 48_000).astype(np.float32)
     silence = np.zeros(3 * 48_000, np.float32)
     parts = [speak("one two"), quiet, speak("three four five six seven"), silence, speak("end")]
@@ -144,7 +145,15 @@ def test_stream(samples: int | None, tone_model: Path, speak: Any) -> None:
     stream = Stream(model, make_decoder(info.tokens, info.frame_s, options=BeamOptions(width=1)), None, rules)  # type: ignore[arg-type]
     pieces = cut(audio, 3, 40)
     events = [event for piece in pieces for event in stream.accept(piece, 16_000)] + stream.finish()
-    names = ("sample_rate_hz", "samples_per_frame", "step_frames", "look_ahead_frames", "state_size", "tokens")
+    names = (
+        "sample_rate_hz",
+        "samples_per_frame",
+        "step_frames",
+        "look_ahead_frames",
+        "state_size",
+        "tokens",
+        "words_early_s",
+    )
     found = run(
         "stream",
         decoder={**plain(info.tokens), "frame_s": info.frame_s},

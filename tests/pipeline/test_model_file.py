@@ -138,6 +138,7 @@ def test_a_format_of_the_future(make_tone_model: MakeModel, tmp_path: Path) -> N
         {"samples_per_frame": "0"},
         {"samples_per_frame": "320"},
         {"look_ahead_frames": "-1"},
+        {"words_early_s": "nan"},
         {"step_frames": None},
         {"error_rates": '[{"set": "x"}]'},
         {"golden": "{}"},

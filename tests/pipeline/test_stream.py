@@ -19,6 +19,7 @@ from rillet.pipeline.errors import (
 )
 
 Speak = Callable[..., npt.NDArray[np.float32]]
+MakeModel = Callable[..., Path]
 TEXT = "it's a small stream"
 RATES_HZ = (8_000, 16_000, 44_100, 48_000)
 
@@ -49,6 +50,23 @@ def test_sound_in_text_out(recogniser: Recognizer, speak: Speak, rate_hz: int) -
         assert word.start_s == pytest.approx(start_s, abs=0.041)
         assert word.end_s == pytest.approx(start_s + len(word.text) * 0.2 - 0.08, abs=0.041)
         assert word.confidence > 0.9
+
+
+@pytest.mark.parametrize(("early_s", "moved_s"), [("0.1", 0.1), ("0.3", 0.3), ("-0.1", -0.1)])
+def test_a_model_that_is_early_says_so(
+    recogniser: Recognizer, make_tone_model: MakeModel, speak: Speak, tmp_path: Path, early_s: str, moved_s: float
+) -> None:
+    """Times are moved, within the recording."""
+    early = Recognizer.load(make_tone_model(tmp_path / "early.onnx", words_early_s=early_s))
+    audio = speak(TEXT, 16_000)
+    *_, partial, before = listen(recogniser.stream(), audio, 16_000)
+    *_, partial_moved, after = listen(early.stream(), audio, 16_000)
+    end_s = len(audio) / 16_000
+    for event, moved in ((partial, partial_moved), (before, after)):
+        assert len(event.words) == len(moved.words) > 0
+        for word, other in zip(event.words, moved.words, strict=True):
+            wanted = [min(max(time_s + moved_s, 0), end_s) for time_s in (word.start_s, word.end_s)]
+            assert [other.start_s, other.end_s] == pytest.approx(wanted)
 
 
 @given(st.data())

@@ -24,6 +24,7 @@ import { concatenate } from "./numbers.js";
  * @property {number} samples_per_frame
  * @property {number} step_frames
  * @property {number} look_ahead_frames
+ * @property {number} words_early_s
  * @property {number} state_size
  * @property {string[]} tokens
  * @property {string} name
@@ -144,8 +145,19 @@ export class Stream {
     const shown = `${this.words.length} ${volatile}`;
     if (shown === this.shown) return [];
     this.shown = shown;
-    const words = [...this.words, ...this.volatile];
+    const words = this.placed([...this.words, ...this.volatile]);
     return [{ type: "partial", utterance: this.utterance, committed: spell(this.words), volatile, words }];
+  }
+
+  /**
+   * Words where they are heard; what is written last may seem to be heard after the end.
+   * @param {Word[]} words
+   */
+  placed(words) {
+    const { sample_rate_hz, words_early_s } = this.model.info;
+    const end = this.samples / sample_rate_hz;
+    const place = (/** @type {number} */ timeS) => Math.min(Math.max(timeS + words_early_s, 0), end);
+    return words.map((word) => ({ ...word, startS: place(word.startS), endS: place(word.endS) }));
   }
 
   /**
@@ -159,7 +171,7 @@ export class Stream {
       this.decoderState = state;
       this.commit(decoded);
     }
-    const words = this.words;
+    const words = this.placed(this.words);
     this.words = [];
     this.shown = "0 ";
     return { type: "final", utterance: this.utterance++, text: spell(words), words, reason };
