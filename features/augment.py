@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torchaudio.functional import mask_along_axis_iid
 
 Samples = NDArray[np.float32]
@@ -39,6 +40,7 @@ class AugmentConfig:
     noise_snr_db: tuple[float, float] = (5.0, 30.0)
     white_noise_chance: float = 0.3
     noise_only_chance: float = 0.01  # the utterance is replaced by noise, its text by nothing
+    warp_mels: float = 0.0  # at four points of the spectrum, formants are moved by up to so many mel bands
     frequency_masks: int = 2
     frequency_mask_mels: int = 7
     time_masks_per_s: float = 0.4
@@ -49,6 +51,8 @@ class AugmentConfig:
             low, high = getattr(self, name)
             if low > high:
                 raise ValueError(f"{name} must be [lowest, highest], and {low:g} is above {high:g}")
+        if not 0 <= self.warp_mels <= 6:
+            raise ValueError("warp_mels must be from 0 to 6; beyond, the spectrum would fold")
         if self.speed[0] <= 0:
             raise ValueError("speed must be above zero; 1 is as recorded")
 
@@ -197,6 +201,30 @@ def add_noise(samples: Samples, noise: Samples, snr_db: float) -> Samples:
         return samples
     noisy: Samples = samples + noise * np.float32(math.sqrt(power / noise_power / 10.0 ** (snr_db / 10.0)))
     return noisy
+
+
+def warp_spectrum(log_mel: Tensor, config: AugmentConfig) -> Tensor:
+    """Each row as another vocal tract might say it: bands moved, more or less at each height, without a gap or a fold.
+
+    Vocal tract length perturbation (Jaitly and Hinton 2013) with a factor for each part of the spectrum. Draws from
+    torch's global generator.
+
+    Args:
+        log_mel: float32 [batch, frames, mels].
+        config: how far.
+
+    Returns:
+        float32 of the same shape.
+    """
+    if not config.warp_mels:
+        return log_mel
+    batch, _, mels = log_mel.shape
+    moves = (2 * torch.rand(batch, 1, 4, device=log_mel.device) - 1) * config.warp_mels
+    moves = interpolate(moves, size=mels, mode="linear", align_corners=True)
+    source = (torch.arange(mels, device=log_mel.device) + moves).clamp(0, mels - 1)  # [batch, 1, mels]
+    below = source.long().clamp(max=mels - 2)
+    low, high = (log_mel.gather(2, bands.expand_as(log_mel)) for bands in (below, below + 1))
+    return torch.lerp(low, high, source - below)
 
 
 def spec_augment(log_mel: Tensor, config: AugmentConfig, frames_per_s: float) -> Tensor:

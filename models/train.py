@@ -24,7 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
-from ..features import Augment, spec_augment
+from ..features import Augment, spec_augment, warp_spectrum
 from .audio_pack import AudioPack, load_samples, open_pack
 from .batches import Batch, BatchConfig, EpochBatches
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -57,6 +57,7 @@ class TrainableNetwork(nn.Module):
         pieces, mfcc = torch.split(state, self.network.state_sizes, dim=1), self.config.network.mfcc
         with torch.no_grad():
             log_mel, tail = self.network.mfcc.log_mel(audio, pieces[0])
+            log_mel = warp_spectrum(log_mel, self.config.augment)
             log_mel = spec_augment(log_mel, self.config.augment, mfcc.sample_rate_hz / mfcc.hop_samples)
         heard = self.network.recognise(log_mel, list(pieces[1:]))
         guess = self.teacher_head(heard.layers[self.config.teacher_layer - 1]) if self.teacher_head else None

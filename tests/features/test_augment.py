@@ -10,7 +10,7 @@ import scipy.signal
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rillet.features import Augment, AugmentConfig, spec_augment
+from rillet.features import Augment, AugmentConfig, spec_augment, warp_spectrum
 from rillet.features.augment import add_noise, change_spectrum, set_level
 
 FloatArray = npt.NDArray[np.float32]
@@ -191,7 +191,22 @@ def test_masks_are_there_and_differ_between_rows() -> None:
     assert not torch.equal(gone[0], gone[1])
 
 
-@pytest.mark.parametrize("wrong", [{"speed": (1.2, 0.9)}, {"speed": (0.0, 1.0)}, {"gain_dbfs": (-10.0, -20.0)}])
+@given(warp_mels=st.floats(0, 6), seed=st.integers(0, 99))
+def test_a_warped_spectrum_keeps_its_order(warp_mels: float, seed: int) -> None:
+    """A spectrum that rises by one a band tells where each band came from."""
+    torch.manual_seed(seed)
+    rising = torch.arange(40.0).expand(3, 5, 40).contiguous()
+    warped = warp_spectrum(rising, AugmentConfig(warp_mels=warp_mels))
+    assert (warped.diff(dim=2) >= -1e-4).all()
+    assert (warped - rising).abs().max() <= warp_mels + 1e-4
+    assert (warped == warped[:, :1]).all()  # at all times alike
+    if warp_mels > 0.1:
+        assert not torch.allclose(warped[0], warped[1], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"speed": (1.2, 0.9)}, {"speed": (0.0, 1.0)}, {"gain_dbfs": (-10.0, -20.0)}, {"warp_mels": 7.0}]
+)
 def test_ranges_that_run_backwards(wrong: dict[str, tuple[float, float]]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         AugmentConfig(**wrong)  # type: ignore[arg-type]
