@@ -13,8 +13,8 @@ class BeamOptions:
     tokens_per_frame: int = 10  # nor more than the best so many (with a grammar: all)
     blank_prob: float = 0.999  # a frame whose blank is likelier than this says nothing
     commit_after_s: float = 0.8  # a finished word is committed at the latest so long after it was heard
-    lm_weight: float = 0.6  # how much a nat of the language model counts against one of the acoustic model
-    word_bonus: float = 1.3  # nats for each word, against the liking of language model and grammar for few words
+    lm_weight: float = 0.75  # how much a nat of the language model counts against one of the acoustic model
+    word_bonus: float = 1.0  # nats for each word, against the liking of language model and grammar for few words
     letter_prior: float = 0.25  # share of a letter's frequency that is taken out of the acoustic model; language has it
     unknown_word_penalty: float = 12.0  # nats for a word that the language model does not know, beyond its <unk> ...
     unknown_letter_penalty: float = 0.5  # ... and for each of its letters
