@@ -44,8 +44,8 @@ class Row:
         self.heard.append(plain_words(text))
 
 
-def rillet(model: Path | None) -> Hear:
-    recogniser = Recognizer.load(model)
+def rillet(model: Path | None, lm: str | None = "auto") -> Hear:
+    recogniser = Recognizer.load(model, lm=lm)
 
     def hear(samples: FloatArray) -> str:
         stream = recogniser.stream()
@@ -82,7 +82,7 @@ def main(
     every: Annotated[int, typer.Option(min=1, help="Take only each N-th utterance.")] = 1,
 ) -> None:
     """Print real-time factors, ratios and word error rates."""
-    rows = [Row("rillet", rillet(model))]
+    rows = [Row("rillet", rillet(model)), Row("rillet, greedy", rillet(model, None))]
     for name in beside or ["pocketsphinx"]:
         try:
             rows.append(Row(name, REFERENCES[name].load()))
