@@ -149,7 +149,9 @@ class AcousticModel:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # errors become exceptions; nothing else belongs on a user's terminal
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )  # else it prints that it tries the same again
         except Exception as error:  # onnxruntime raises a dozen kinds, none of which says more than its text
             raise DamagedModelError(path, _first_line(error)) from error
         model = cls(path, ModelInfo.from_metadata(session.get_modelmeta().custom_metadata_map, path), session)
