@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from ..features import Augment
 from .audio_pack import AudioPack, Clip
 from .phones import phones_of
-from .teacher import Features, at
+from .teacher import Features, between_rows
 from .tokens import Tokens, frames_needed
 
 Place = tuple[int, Clip]  # which pack, which clip
@@ -205,11 +205,11 @@ class EpochBatches(Dataset[Batch]):
         if self.taught is None:
             return NOTHING_TAUGHT
         middles = (np.arange(-(-samples // self.samples_per_frame)) + 0.5) * self.samples_per_frame * speed
-        features = np.full((len(middles), self.taught[0].shape[1]), np.nan, np.float16)
+        features = np.full((len(middles), max(features.shape[1] for features in self.taught)), np.nan, np.float16)
         for (pack, clip), start in zip(chain, starts, strict=True):
             here = (middles >= start) & (middles < start + clip.samples)
             row = clip.start // self.samples_per_frame
             rows = self.taught[pack][row : -(-(clip.start + clip.samples) // self.samples_per_frame)]
             places = (middles[here] - start + clip.start) / self.samples_per_frame - 0.5 - row
-            features[here] = at(np.asarray(rows, np.float32), places)
+            features[here] = between_rows(np.asarray(rows, np.float32), places)
         return features

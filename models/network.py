@@ -188,13 +188,12 @@ class AcousticNetwork(nn.Module):
         heard = self.recognise(log_mel, list(pieces[1:]))
         return heard.log_probs, torch.cat([tail, *heard.pieces], dim=1)
 
-    def recognise(self, log_mel: Tensor, pieces: list[Tensor]) -> "Heard":
+    def recognise(self, log_mel: Tensor, pieces: list[Tensor]) -> Heard:
         """The network behind the MFCC's logarithm, where training puts its masks.
 
         Args:
             log_mel: float32 [batch, hops, mels], hops a multiple of the product of the strides.
             pieces: the state without the MFCC's tail, cut by `state_sizes`.
-
         """
         x = (self.mfcc.cepstra(log_mel) - self.mean) / self.deviation
         batch, phones, layers, carried = x.shape[0], None, list[Tensor](), list[Tensor]()

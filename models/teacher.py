@@ -108,12 +108,12 @@ def _rows(pack: AudioPack, teacher: Teacher, rows: int, samples_per_row: int) ->
         shortest = pack.sample_rate_hz // 4
         heard = teacher(np.pad(samples, (0, max(0, shortest - len(samples)))))
         middles = (np.arange(first, end) + 0.5) * samples_per_row - clip.start
-        yield at(heard, middles * (len(heard) / max(clip.samples, shortest)) - 0.5).astype(np.float16)
+        yield between_rows(heard, middles * (len(heard) / max(clip.samples, shortest)) - 0.5).astype(np.float16)
         done = end
     yield np.repeat(nothing, rows - done, axis=0)
 
 
-def at(features: NDArray[np.float32], places: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+def between_rows(features: NDArray[np.float32], places: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Rows at places between rows, on straight lines; before the first and behind the last row stand still."""
     places = np.clip(places, 0, len(features) - 1)
     before = places.astype(np.int64)
@@ -130,7 +130,9 @@ class TeacherHead(nn.Module):
 
     def __init__(self, lstm_size: int, taught: list[Features]) -> None:
         super().__init__()
-        some = [np.asarray(features[:: 1 + len(features) // 20_000], np.float32) for features in taught]
+        some = [
+            np.asarray(features[:: 1 + len(features) // 20_000], np.float32) for features in taught if len(features)
+        ]
         known = np.concatenate(some)
         known = known[np.isfinite(known).all(axis=1)]
         if not len(known):

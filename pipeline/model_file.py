@@ -56,7 +56,7 @@ class ModelInfo:
     samples_per_frame: int
     step_frames: int  # frames per call: what a stream feeds at a time
     look_ahead_frames: int  # row i of the log-probabilities describes the audio of frame i - look_ahead_frames
-    words_early_s: float  # so much before they are heard, by that rule, the model tends to write words
+    words_early_s: float  # words are written so much earlier than that says; streams add it to their times
     state_size: int
     tokens: tuple[str, ...]  # tokens[0] is the CTC blank; a space inside a token is a word boundary
     precision: str  # float32 or int8

@@ -13,7 +13,7 @@ from rillet.features import Augment, AugmentConfig
 from rillet.models.audio_pack import AudioPack, open_pack
 from rillet.models.batches import BatchConfig, EpochBatches
 from rillet.models.checkpoint import load_checkpoint
-from rillet.models.teacher import TeacherError, TeacherHead, at, teach
+from rillet.models.teacher import TeacherError, TeacherHead, between_rows, teach
 from rillet.models.tokens import ENGLISH_CHARACTERS
 from rillet.models.train import train
 
@@ -80,7 +80,8 @@ def dc(samples: NDArray[np.float32]) -> NDArray[np.float64]:
 def test_a_batch_has_the_features_of_its_audio_at_every_speed(teacher: Path, tmp_path: Path, speed: float) -> None:
     """The teacher tells the mean, which the batch's own audio must then have too, up to the level."""
     pack = ramps(tmp_path)
-    taught = [teach(pack, teacher, UNIT)]
+    empty = AudioPack(np.zeros(0, np.int16), [], [], tmp_path / "empty.i16")
+    taught = [np.zeros((0, 0), np.float16), teach(pack, teacher, UNIT)]
     plain = AugmentConfig(
         speed=(speed, speed),
         speed_chance=1.0,
@@ -92,8 +93,8 @@ def test_a_batch_has_the_features_of_its_audio_at_every_speed(teacher: Path, tmp
         noise_only_chance=0,
     )
     batches = EpochBatches(
-        [pack], [1.0], BatchConfig(joined_s=(9.0, 9.0), gap_s=(0.2, 0.4)), Augment(plain, [], []), UNIT, 3, 1, 0, 0,
-        taught=taught,
+        [empty, pack], [1.0, 1.0], BatchConfig(joined_s=(9.0, 9.0), gap_s=(0.2, 0.4)), Augment(plain, [], []),
+        UNIT, 3, 1, 0, 0, taught=taught,
     )  # fmt: skip
     compared = 0
     for batch in (batches[i] for i in range(len(batches))):
@@ -110,15 +111,15 @@ def test_a_batch_has_the_features_of_its_audio_at_every_speed(teacher: Path, tmp
     assert compared > 80 / speed
 
 
-def test_at() -> None:
+def test_between_rows() -> None:
     rows = np.array([[0.0], [10.0], [20.0]], np.float32)
-    assert at(rows, np.array([-1.0, 0.0, 0.25, 1.5, 7.0]))[:, 0].tolist() == [0, 0, 2.5, 15, 20]
+    assert between_rows(rows, np.array([-1.0, 0.0, 0.25, 1.5, 7.0]))[:, 0].tolist() == [0, 0, 2.5, 15, 20]
 
 
 def test_the_head_learns_and_knows_what_is_not_known() -> None:
     rng = np.random.default_rng(0)
     known = rng.normal(3, 2, (500, 4)).astype(np.float16)
-    head = TeacherHead(8, [known, np.full((9, 4), np.nan, np.float16)])
+    head = TeacherHead(8, [np.zeros((0, 0), np.float16), known, np.full((9, 4), np.nan, np.float16)])
     assert head.mean.numpy() == pytest.approx(np.full(4, 3), abs=0.4)
     features = torch.from_numpy(known[:6].reshape(2, 3, 4).copy())
     right = (features.float() - head.mean) / head.deviation
