@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 import soundfile  # type: ignore[import-untyped]
 
@@ -68,6 +69,16 @@ def test_a_bad_model_is_one_sentence(recording: Path, tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith(f"rillet: {model}: ")
         assert done.stderr.count("\n") == 1
+
+
+def test_a_model_whose_weights_are_damaged_is_one_sentence(recording: Path, tmp_path: Path, tone_model: Path) -> None:
+    broken = onnx.load(tone_model)
+    (sines,) = (tensor for tensor in broken.graph.initializer if tensor.name == "sines")
+    sines.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(sines) * 1.1, "sines"))
+    onnx.save(broken, tmp_path / "bits.onnx")
+    done = rillet("transcribe", recording, "--model", tmp_path / "bits.onnx")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "the model is damaged" in done.stderr
 
 
 def test_a_channel_that_is_not_there(tone_model: Path, recording: Path) -> None:
