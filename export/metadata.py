@@ -59,6 +59,7 @@ def metadata(
         "words_early_s": repr(description.words_early_s),
         "state_size": str(state_size),
         "tokens": json.dumps(config.tokens),
+        "phones": json.dumps(config.phones),
         "mfcc": json.dumps(asdict(config.mfcc)),
         "network": json.dumps(asdict(config)),  # to train on from the file
         "precision": precision,
@@ -91,7 +92,7 @@ def golden_entry(audio: NDArray[np.int16], log_probs: NDArray[np.float32], toler
 
     Args:
         audio: [samples], fed from a state of zeros in steps of STEP_FRAMES.
-        log_probs: [frames, tokens], what the file must give.
+        log_probs: [frames, columns], what the file must give.
         tolerance: largest absolute difference that is still right.
     """
     return json.dumps(

@@ -103,7 +103,7 @@ def export(network: AcousticNetwork, description: Description, *, int8: bool = F
 def _feed(
     session: onnxruntime.InferenceSession, network: AcousticNetwork, audio: NDArray[np.int16]
 ) -> NDArray[np.float32]:
-    """Log-probabilities [frames, tokens] of a stream from its start, in the steps that users' streams make."""
+    """Log-probabilities [frames, columns] of a stream from its start, in the steps that users' streams make."""
     step = STEP_FRAMES * network.config.samples_per_frame
     samples = audio[None].astype(np.float32) / np.float32(32_768)
     state = np.zeros((1, network.state_size), np.float32)
@@ -144,7 +144,7 @@ def to_onnx(network: AcousticNetwork) -> onnx.ModelProto:
             dynamo=False,
         )
     graph = onnx.load_from_string(buffer.getvalue())
-    sizes = {"log_probs": len(network.config.tokens), "next_state": network.state_size}
+    sizes = {"log_probs": network.config.columns, "next_state": network.state_size}
     for output in graph.graph.output:  # the exporter gives computed axes names of its own
         output.type.tensor_type.shape.dim[-1].dim_value = sizes[output.name]
     return graph

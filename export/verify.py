@@ -39,7 +39,7 @@ def replay(
         sizes: of the pieces, in samples; together all of the audio.
 
     Returns:
-        Log-probabilities [batch, frames, tokens], and the last state.
+        Log-probabilities [batch, frames, columns], and the last state.
     """
     rows, start = [], 0
     for size in sizes:
@@ -80,8 +80,9 @@ def verify(network: AcousticNetwork, session: onnxruntime.InferenceSession, seed
 def probability_moved(log_probs: FloatArray, reference: FloatArray) -> float:
     """How far an int8 model is from the float one: the share of the probability, 0..1, that lies on other tokens.
 
-    Mean total variation distance over the frames of two arrays [..., frames, tokens]. Unlike a difference of
-    logarithms it does not care how improbable an improbable token is.
+    Mean total variation distance over the frames of two arrays [..., frames, columns]; where the columns are two
+    distributions, the sum of both. Unlike a difference of logarithms it does not care how improbable an improbable
+    token is.
 
     Raises:
         ExportError: more than MOST_MOVED of it, which no rounding to 8 bits does.

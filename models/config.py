@@ -61,7 +61,7 @@ class TrainConfig:
     weight_decay: NonNegativeFloat = 0.01
     clip_norm: PositiveFloat = 2.0
     average: Chance = 0.999  # decay of the running mean of the weights, which is what is validated and kept
-    phone_loss: NonNegativeFloat = 0.0  # weight of a second CTC loss, on English phones; wants a phone_layer
+    phone_loss: NonNegativeFloat = 0.0  # weight of CTC on English phones, for guess and head each; wants a phone_layer
     teacher_loss: NonNegativeFloat = 0.0  # weight of the squared error of the guessed features; wants a teacher
     teacher_layer: NonNegativeInt = 0  # the LSTM layer, from 1, that guesses them
     carry_state_chance: Chance = 0.3  # utterances that begin in the state in which another ended, as in a long stream

@@ -3,6 +3,7 @@
     samples -> MFCC -> fixed mean and variance -> two strided causal convolutions (10 ms frames to 40 ms frames)
             -> LSTM layers, each with layer normalisation before it and a residual around it -> CTC head
                (behind one of them: which phone is this? The layers above hear the guess, and learn to spell it)
+            -> beside the head for tokens one for phones, if the network tells phones: a lexicon makes words of them
 
 Everything is causal. Look-ahead is a delay of the output: the network is trained and flushed with `look_ahead_frames`
 of silence after the speech, and what it says about a moment comes out that much later. So a stream and a whole
@@ -37,7 +38,7 @@ class NetworkConfig:
     convolution_strides: tuple[int, ...] = (2, 2)
     lstm_size: int = 512
     lstm_layers: int = 4
-    phone_layer: int = 0  # the LSTM layer, from 1, that also tells phones; 0: none does
+    phone_layer: int = 0  # the LSTM layer, from 1, that guesses phones, as the last one then tells them; 0: none does
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
@@ -51,6 +52,16 @@ class NetworkConfig:
             raise ValueError(f"phone_layer must be 0, or a layer up to {self.lstm_layers}, the number of LSTM layers")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be from 0 to below 1")
+
+    @property
+    def phones(self) -> tuple[str, ...]:
+        """Names of the phones that the network tells, if it does."""
+        return PHONES if self.phone_layer else ()
+
+    @property
+    def columns(self) -> int:
+        """Of the log-probabilities: tokens, then a blank of their own and the phones."""
+        return len(self.tokens) + (1 + len(self.phones) if self.phones else 0)
 
     @property
     def samples_per_frame(self) -> int:
@@ -129,7 +140,7 @@ class Heard(NamedTuple):
     """What a network makes of a step: what users get, and what only training looks at."""
 
     log_probs: Tensor  # natural, of tokens: float32 [batch, frames, tokens]
-    phones: Tensor | None  # natural, blank first: float32 [batch, frames, 1 + phones], where the network tells phones
+    phones: list[Tensor]  # guess and what is told, or none: natural, float32 [batch, frames, 1 + phones], blank first
     layers: list[Tensor]  # behind each LSTM layer: float [batch, frames, size]
     pieces: list[Tensor]  # of the next state, without the MFCC's tail
 
@@ -161,6 +172,7 @@ class AcousticNetwork(nn.Module):
         self.phone_guess = PhoneGuess(size) if config.phone_layer else None
         self.norm = nn.LayerNorm(size)
         self.head = nn.Linear(size, len(config.tokens))
+        self.phone_head = nn.Linear(size, 1 + len(config.phones)) if config.phones else None
         self.state_sizes = [
             config.mfcc.tail_samples,
             *(c.context_frames * c.inputs for c in convolutions),
@@ -180,13 +192,14 @@ class AcousticNetwork(nn.Module):
             state: float32 [batch, state_size], zeros at the start, then what the last step returned.
 
         Returns:
-            Natural log-probabilities float32 [batch, frames, tokens], and the next state. Row `i` of the stream
-            describes the audio of frame `i - look_ahead_frames`.
+            Natural log-probabilities float32 [batch, frames, config.columns], and the next state. Row `i` of the
+            stream describes the audio of frame `i - look_ahead_frames`.
         """
         pieces = torch.split(state, self.state_sizes, dim=1)
         log_mel, tail = self.mfcc.log_mel(audio, pieces[0])
         heard = self.recognise(log_mel, list(pieces[1:]))
-        return heard.log_probs, torch.cat([tail, *heard.pieces], dim=1)
+        log_probs = torch.cat([heard.log_probs, *heard.phones[-1:]], dim=2) if heard.phones else heard.log_probs
+        return log_probs, torch.cat([tail, *heard.pieces], dim=1)
 
     def recognise(self, log_mel: Tensor, pieces: list[Tensor]) -> Heard:
         """The network behind the MFCC's logarithm, where training puts its masks.
@@ -196,7 +209,7 @@ class AcousticNetwork(nn.Module):
             pieces: the state without the MFCC's tail, cut by `state_sizes`.
         """
         x = (self.mfcc.cepstra(log_mel) - self.mean) / self.deviation
-        batch, phones, layers, carried = x.shape[0], None, list[Tensor](), list[Tensor]()
+        batch, phones, layers, carried = x.shape[0], list[Tensor](), list[Tensor](), list[Tensor]()
         for convolution, context in zip(self.convolutions, pieces, strict=False):
             x, context = convolution(x, context.view(batch, -1, x.shape[2]))
             carried.append(context.reshape(batch, -1).float())
@@ -205,5 +218,9 @@ class AcousticNetwork(nn.Module):
             carried.append(memory.float())
             layers.append(x)
             if self.phone_guess is not None and layer == self.config.phone_layer:
-                x, phones = self.phone_guess(x)
-        return Heard(F.log_softmax(self.head(self.norm(x)).float(), dim=-1), phones, layers, carried)
+                x, guess = self.phone_guess(x)
+                phones.append(guess)
+        x = self.norm(x)
+        if self.phone_head is not None:
+            phones.append(F.log_softmax(self.phone_head(x).float(), dim=-1))
+        return Heard(F.log_softmax(self.head(x).float(), dim=-1), phones, layers, carried)

@@ -52,7 +52,7 @@ class TrainableNetwork(nn.Module):
         self.network, self.config = network, config
         self.teacher_head = TeacherHead(config.network.lstm_size, taught) if taught else None
 
-    def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor]:
+    def forward(self, audio: Tensor, state: Tensor) -> tuple[Tensor, list[Tensor], Tensor | None, Tensor]:
         """Log-probabilities of tokens and of phones, guesses of features, and the next state."""
         pieces, mfcc = torch.split(state, self.network.state_sizes, dim=1), self.config.network.mfcc
         with torch.no_grad():
@@ -144,10 +144,11 @@ def train(config_path: Path, init: Path | None = None) -> Path:
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             log_probs, phones, guess, next_state = forward(batch.audio.to(device), state)
         loss = _ctc(log_probs[:, look_ahead:], batch.targets, batch.frames, batch.target_lengths)
-        if phones is not None and config.phone_loss:
+        if config.phone_loss:
             said = batch.phone_lengths > 0  # a row whose pronunciation is not known is no silence
-            second = _ctc(phones[said, look_ahead:], batch.phones, batch.frames[said], batch.phone_lengths[said])
-            loss = loss + config.phone_loss * second
+            for told in phones:
+                second = _ctc(told[said, look_ahead:], batch.phones, batch.frames[said], batch.phone_lengths[said])
+                loss = loss + config.phone_loss * second
         if trainable.teacher_head and guess is not None:
             error = trainable.teacher_head.loss(guess[:, look_ahead:], batch.features.to(device))
             loss = loss + config.teacher_loss * error
@@ -402,7 +403,7 @@ def _validate(
         for batch in (batches[i] for i in range(len(batches))):
             audio = batch.audio.to(device)
             log_probs, _ = network(audio, network.initial_state(len(audio)))
-            best = log_probs[:, config.network.look_ahead_frames :].argmax(-1).cpu()
+            best = log_probs[:, config.network.look_ahead_frames :, : len(tokens.strings)].argmax(-1).cpu()
             heard += [greedy(row[:n].tolist(), tokens) for row, n in zip(best, batch.frames, strict=True)]
             spelled = torch.split(batch.targets, batch.target_lengths.tolist())
             said += [tokens.decode(row.tolist()) for row in spelled]

@@ -74,13 +74,13 @@ class BeamDecoder:
     ) -> None:
         self._tokens = list(tokens)
         self._frame_s = frame_s
-        self._options = options or BeamOptions()
-        self._text = TextModel(tokens, self._options, lm, hotwords, grammar)
+        self.options = options or BeamOptions()
+        self._text = TextModel(tokens, self.options, lm, hotwords, grammar)
         self._space_tokens = {i for i, token in enumerate(self._tokens) if token == " "}
         # with one more letter a word becomes less likely, unless that leads into a hotword
         self._gaining_tokens = {i for i, token in enumerate(self._tokens) if hotwords or " " in token}
-        self._prune_nats = max(self._options.prune_nats, GRAMMAR_PRUNE_NATS if grammar else 0.0)
-        self._wait_frames = round(self._options.commit_after_s / frame_s)
+        self._prune_nats = max(self.options.prune_nats, GRAMMAR_PRUNE_NATS if grammar else 0.0)
+        self._wait_frames = round(self.options.commit_after_s / frame_s)
 
     def start(self) -> BeamState:
         return self._begin(0)
@@ -89,7 +89,7 @@ class BeamDecoder:
         return BeamState(frame, (Hypothesis(self._text.start(), 1.0, 0.0, ()),))
 
     def step(self, log_probs: FloatArray, state: BeamState) -> tuple[Decoded, BeamState]:
-        """Read frames (see `Decoder.step`); log_probs are float32 [frames, tokens]."""
+        """Read frames (see `Decoder.step`); log_probs are float32 [frames, at least tokens]."""
         committed: list[Word] = []
         for blank, tokens in self._likely_tokens(log_probs):
             state = self._hear(state, blank, tokens) if tokens else self._hear_nothing(state, blank)
@@ -136,7 +136,8 @@ class BeamDecoder:
 
     def _likely_tokens(self, log_probs: FloatArray) -> list[tuple[float, list[tuple[int, float]]]]:
         """For each frame the log-probability of blank and the tokens worth trying, likeliest first and lifted."""
-        options, lifts = self._options, self._text.lifts
+        options, lifts = self.options, self._text.lifts
+        log_probs = log_probs[:, : len(self._tokens)]
         floor, most = options.token_log_prob, options.tokens_per_frame
         if self._text.grammar:
             floor, most = min(floor, GRAMMAR_TOKEN_LOG_PROB), len(self._tokens)
@@ -162,7 +163,7 @@ class BeamDecoder:
 
     def _hear(self, state: BeamState, blank: float, tokens: list[tuple[int, float]]) -> BeamState:
         """One frame of the search."""
-        options, extend, log, lifts = self._options, self._text.extend, math.log, self._text.lifts
+        options, extend, log, lifts = self.options, self._text.extend, math.log, self._text.lifts
         frame = state.frame
         blank_prob = math.exp(blank)
         candidates = [(token, chr(token), log_prob, math.exp(log_prob)) for token, log_prob in tokens]

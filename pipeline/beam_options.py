@@ -18,3 +18,18 @@ class BeamOptions:
     letter_prior: float = 0.25  # share of a letter's frequency that is taken out of the acoustic model; language has it
     unknown_word_penalty: float = 12.0  # nats for a word that the language model does not know, beyond its <unk> ...
     unknown_letter_penalty: float = 0.5  # ... and for each of its letters
+    blank_penalty: float = 0.0  # nats by which blanks are taken to be less likely: little speech teaches to leave out
+
+
+LETTERS = BeamOptions()  # the defaults are for a search over letters
+PRONUNCIATIONS = BeamOptions(  # and these for one over the sounds of a lexicon
+    width=150,
+    prune_nats=12.0,
+    token_log_prob=-7.0,
+    tokens_per_frame=12,
+    blank_prob=0.9995,
+    commit_after_s=2.0,
+    lm_weight=0.9,
+    word_bonus=0.0,
+    blank_penalty=2.4,
+)

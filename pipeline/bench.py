@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .beam import BeamDecoder
+from .lexicon_beam import LexiconBeamDecoder
 from .model_file import SHIPPED_SAMPLE
 from .recogniser import GREEDY, Recognizer
 
@@ -61,8 +63,9 @@ def bench(model: Path | None, load: dict[str, Any], seconds: float) -> list[Meas
     """
     recognizer = Recognizer.load(model, **load)  # here, so that errors are those of every command
     loads: list[tuple[str, dict[str, Any]]] = [("greedy", {"lm": None, "options": GREEDY})]
-    if recognizer.options != GREEDY:
-        loads.append((f"beam {recognizer.options.width}{' + LM' if recognizer.lm else ''}", load))
+    if isinstance(recognizer.decoder, BeamDecoder | LexiconBeamDecoder):
+        width, lm = recognizer.decoder.options.width, " + LM" if recognizer.lm else ""
+        loads.append((f"beam {width}{lm}", load))
     return [measure_apart(name, model, chosen, seconds) for name, chosen in loads]
 
 

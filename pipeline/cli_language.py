@@ -1,14 +1,12 @@
 """Options about language that several commands have, and what they say together."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .beam_options import BeamOptions
-
-USUAL = BeamOptions()
+from .beam_options import PRONUNCIATIONS as USUAL
 
 Lm = Annotated[
     str | None,
@@ -66,7 +64,7 @@ class Language:
         changed = {name: value for name, value in chosen.items() if value is not None}
         return {
             "lm": {None: "auto", "none": None}.get(self.lm, self.lm),
-            "options": replace(USUAL, **changed) if changed else None,
+            "options": changed or None,
             "hotwords": self.hotwords,
             "phrases": self.phrases,
             "verify": True,  # 15 ms; a damaged model would write nonsense

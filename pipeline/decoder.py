@@ -42,7 +42,8 @@ class Decoder(Protocol[State]):
         """Read the next frames.
 
         Args:
-            log_probs: float32 [frames, tokens], natural logarithms, CTC blank at index 0; any number of frames.
+            log_probs: float32 [frames, columns], natural logarithms; any number of frames. First the columns of the
+                tokens, CTC blank at index 0, then those of the sounds with a blank of their own, if it tells any.
             state: what `start`, `step` or `finish` returned; not altered.
         """
         ...

@@ -46,7 +46,7 @@ class GreedyDecoder:
     def step(self, log_probs: FloatArray, state: GreedyState) -> tuple[Decoded, GreedyState]:
         committed: list[Word] = []
         previous, word = state.token, state.word
-        best = log_probs.argmax(axis=1).tolist()
+        best = log_probs[:, : len(self.tokens)].argmax(axis=1).tolist()
         for frame, token in enumerate(best, start=state.frame):
             if token != BLANK:
                 log_prob = float(log_probs[frame - state.frame, token])

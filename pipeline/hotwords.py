@@ -15,6 +15,7 @@ from .errors import RilletError
 from .fingerprint import fingerprint
 
 DEFAULT_WEIGHT = 6.0
+HOTWORD_LOG_PROB = -9.0  # a word of a phrase is at least this likely to the language model, about once in 8000
 OUTSIDE = -1  # in the middle of a word with which no phrase begins
 ROOT = 0  # at the beginning of a word
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from . import arpa, lm_file
 from .fingerprint import fingerprint
+from .lexicon import Lexicon
 from .ngrams import BEGIN, END, UNKNOWN, Level, NgramTrie
 
 State = tuple[int, ...]
@@ -67,6 +68,7 @@ class LanguageModel:
         log_probs = unigrams.log_probs if unigrams.prob_book is None else unigrams.prob_book[unigrams.log_probs]
         # p(word begins so) is a difference of two of these, because such words stand side by side
         self._cumulative = np.concatenate([[0.0], np.cumsum(np.exp(log_probs.astype(np.float64)))]).data
+        self._said = trie.pronunciations
         self._scores: dict[tuple[State, str], tuple[float, State]] = {}
         self._begins: dict[str, float] = {}
 
@@ -138,6 +140,14 @@ class LanguageModel:
         sums = np.bincount(letters, np.repeat(masses, lengths))
         total = float(sums.sum())
         return {chr(letter): float(sums[letter]) / total for letter in np.flatnonzero(sums)}
+
+    @cached_property
+    def lexicon(self) -> Lexicon | None:
+        """How the words sound, if the file says it."""
+        if self._said is None:
+            return None
+        shares = np.diff(np.asarray(self._cumulative))
+        return Lexicon(self._said, self.vocabulary, np.log(np.maximum(shares, 1e-300)))
 
     def log_probs(self, sentence: Sequence[str]) -> list[float]:
         """ln p of each word and of the end of the sentence, from its beginning."""

@@ -9,8 +9,9 @@
     then          the sections, each at a multiple of 8 bytes from the start of the file
 
 All numbers are little-endian. `vocabulary` is the sorted words in UTF-8 with a line feed after each; `1.words`,
-`1.log_probs`, `1.prob_book`, ... are the arrays of `ngrams.Level`, by order. "bytes" is the size of the whole file and
-"crc32" the sum of everything behind the header.
+`1.log_probs`, `1.prob_book`, ... are the arrays of `ngrams.Level`, by order. Where the file says how words sound, its
+header has "phones" and `said.words`, `said.lengths`, `said.sounds` are the arrays of `lexicon.Pronunciations`. "bytes"
+is the size of the whole file and "crc32" the sum of everything behind the header.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from .lexicon import Pronunciations
 from .lm_errors import (
     DamagedLanguageModelError,
     LanguageModelError,
@@ -37,6 +39,7 @@ from .ngrams import Array, Level, NgramTrie
 MAGIC, VERSION = b"rilletLM", 1
 PREAMBLE = struct.Struct("<8sIII")
 DTYPES = {"uint8", "uint16", "uint32", "float32"}
+SAID = ("words", "lengths", "sounds")
 FIELDS = ("words", "log_probs", "log_backoffs", "first_child", "prob_book", "backoff_book")
 
 
@@ -68,12 +71,17 @@ def write(trie: NgramTrie, path: str | Path, about: str = "") -> None:
             array = getattr(level, name)
             if array is not None:
                 arrays[f"{n}.{name}"] = array
+    said = trie.pronunciations
+    if said is not None:
+        arrays |= {f"said.{name}": getattr(said, name) for name in SAID}
     sections, body = [], bytearray()
     for name, array in arrays.items():
         body.extend(bytes(-len(body) % 8))
         sections.append({"name": name, "dtype": str(array.dtype), "count": len(array), "offset": len(body)})
         body.extend(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
     header: dict[str, Any] = {"order": trie.order, "sections": sections, "crc32": zlib.crc32(body), "about": about}
+    if said is not None:
+        header["phones"] = said.phones
     text = json.dumps({**header, "bytes": "000000000000"}).encode()
     start = PREAMBLE.size + len(text) + -(PREAMBLE.size + len(text)) % 8
     text = json.dumps({**header, "bytes": f"{start + len(body):012}"}).encode()
@@ -105,9 +113,13 @@ def read(path: str | Path, verify: bool = False) -> NgramTrie:
             for n in range(1, header["order"] + 1)
         )
         _check(levels, len(vocabulary))
+        said = None
+        if "phones" in header:
+            said = Pronunciations(tuple(map(str, header["phones"])), *(arrays[f"said.{name}"] for name in SAID))
+            said.check(len(vocabulary))
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedLanguageModelError(path, str(error)) from error
-    return NgramTrie(vocabulary, levels)
+    return NgramTrie(vocabulary, levels, said)
 
 
 def about(path: str | Path) -> str:

@@ -2,6 +2,7 @@
 
 The format: inputs `audio` float32 [batch, samples] and `state` float32 [batch, state_size]; outputs `log_probs` float32
 [batch, frames, tokens] and `next_state` float32 [batch, state_size]; everything else is metadata, see `ModelInfo`.
+A model that tells sounds, too, has their log-probabilities, blank first, in further columns behind those of the tokens.
 """
 
 import base64
@@ -44,7 +45,7 @@ class Golden:
     """A short recording and what the model must say to it."""
 
     audio: FloatArray  # [samples]
-    log_probs: FloatArray  # [frames, tokens]
+    log_probs: FloatArray  # [frames, columns]
     tolerance: float  # largest absolute difference that is still right
 
 
@@ -59,6 +60,7 @@ class ModelInfo:
     words_early_s: float  # words are written so much earlier than that says; streams add it to their times
     state_size: int
     tokens: tuple[str, ...]  # tokens[0] is the CTC blank; a space inside a token is a word boundary
+    phones: tuple[str, ...]  # sounds that the columns behind the tokens and one more blank tell; often none
     precision: str  # float32 or int8
     name: str
     language: str
@@ -71,6 +73,11 @@ class ModelInfo:
     @property
     def frame_s(self) -> float:
         return self.samples_per_frame / self.sample_rate_hz
+
+    @property
+    def columns(self) -> int:
+        """Of the log-probabilities."""
+        return len(self.tokens) + (1 + len(self.phones) if self.phones else 0)
 
     @property
     def step_samples(self) -> int:
@@ -103,6 +110,8 @@ class ModelInfo:
         if (version := read("format_version", str)) != FORMAT_VERSION:
             raise ModelVersionError(path, version, FORMAT_VERSION)
         tokens = read("tokens", _tokens)
+        phones = read("phones", lambda text: tuple(map(str, json.loads(text))), default="[]")  # older files lack it
+        columns = len(tokens) + (1 + len(phones) if phones else 0)
         return cls(
             sample_rate_hz=read("sample_rate_hz", _positive),
             samples_per_frame=read("samples_per_frame", _positive),
@@ -111,6 +120,7 @@ class ModelInfo:
             words_early_s=read("words_early_s", _seconds, default="0"),  # older files lack it
             state_size=read("state_size", _positive),
             tokens=tokens,
+            phones=phones,
             precision=read("precision", str),
             name=read("name", str),
             language=read("language", str),
@@ -118,7 +128,7 @@ class ModelInfo:
             training_data=read("training_data", str),
             error_rates=read("error_rates", lambda text: tuple(ErrorRate(**rate) for rate in json.loads(text))),
             mfcc=read("mfcc", lambda text: dict(json.loads(text))),
-            golden=read("golden", lambda text: _golden(text, len(tokens))),
+            golden=read("golden", lambda text: _golden(text, columns)),
         )
 
 
@@ -170,7 +180,7 @@ class AcousticModel:
             state: float32 [batch, state_size], from `initial_state` or from the step before.
 
         Returns:
-            Natural log-probabilities float32 [batch, frames, tokens], and the next state.
+            Natural log-probabilities float32 [batch, frames, columns], and the next state.
         """
         log_probs, next_state = self.session.run(["log_probs", "next_state"], {"audio": audio, "state": state})
         return log_probs, next_state
@@ -203,7 +213,7 @@ class AcousticModel:
             log_probs, state = self.step(np.zeros((1, info.step_samples), np.float32), self.initial_state())
         except Exception as error:
             raise NotARilletModelError(self.path, f"a first step fails: {_first_line(error)}") from error
-        if log_probs.shape != (1, info.step_frames, len(info.tokens)) or state.shape != (1, info.state_size):
+        if log_probs.shape != (1, info.step_frames, info.columns) or state.shape != (1, info.state_size):
             raise NotARilletModelError(self.path, "its tensors have not the sizes that its metadata gives")
 
 
@@ -252,8 +262,8 @@ def _tokens(text: str) -> tuple[str, ...]:
     return tokens
 
 
-def _golden(text: str, tokens: int) -> Golden:
+def _golden(text: str, columns: int) -> Golden:
     entry = json.loads(text)
     audio = np.frombuffer(base64.b64decode(entry["audio_int16"]), "<i2").astype(np.float32) / np.float32(32768)
     log_probs = np.frombuffer(base64.b64decode(entry["log_probs_float32"]), "<f4").astype(np.float32)
-    return Golden(audio, log_probs.reshape(-1, tokens), float(entry["tolerance"]))
+    return Golden(audio, log_probs.reshape(-1, columns), float(entry["tolerance"]))

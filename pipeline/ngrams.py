@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .lexicon import Pronunciations
+
 BEGIN, END, UNKNOWN = "<s>", "</s>", "<unk>"
 LN_10 = 2.302585092994046
 NEXT_TO_IMPOSSIBLE = -40.0  # a natural logarithm
@@ -43,10 +45,11 @@ class Level:
 
 @dataclass(frozen=True)
 class NgramTrie:
-    """A whole model: the sorted vocabulary (with <s>, </s> and <unk>) and one level per order."""
+    """A whole model: the sorted vocabulary (with <s>, </s> and <unk>), one level per order, and how words sound."""
 
     vocabulary: list[str]
     levels: tuple[Level, ...]
+    pronunciations: Pronunciations | None = None
 
     @property
     def order(self) -> int:
@@ -70,7 +73,7 @@ def quantise(trie: NgramTrie) -> NgramTrie:
         backoff_codes, backoff_book = _codes(level.log_backoffs)
         book = backoff_book if len(level.log_backoffs) else None
         levels.append(Level(level.words, prob_codes, backoff_codes, level.first_child, prob_book, book))
-    return NgramTrie(trie.vocabulary, tuple(levels))
+    return NgramTrie(trie.vocabulary, tuple(levels), trie.pronunciations)
 
 
 def _codes(values: Array) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

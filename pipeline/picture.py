@@ -120,7 +120,9 @@ def hear(recogniser: Recognizer, path: Path, start_s: float, length_s: float) ->
     audio = np.concatenate([*pieces, piece])[round(start_s * info.sample_rate_hz) : round(end_s * info.sample_rate_hz)]
     first, last = round(start_s / info.frame_s), round(end_s / info.frame_s)
     posteriors = (
-        np.exp(np.concatenate(spy.rows))[first:last] if spy.rows else np.empty((0, len(info.tokens)), np.float32)
+        np.exp(np.concatenate(spy.rows))[first:last, : len(info.tokens)]
+        if spy.rows
+        else np.empty((0, len(info.tokens)), np.float32)
     )
     if not len(audio) or not len(posteriors):
         raise EmptyStretchError(path, start_s, heard_s)

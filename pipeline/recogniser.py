@@ -1,6 +1,6 @@
 """The recogniser: a model file ready for use. Immutable, shared by all threads; streams hold what changes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Recognizer:
     model: AcousticModel
     decoder: Decoder[Any]
     lm: LanguageModel | None = None
-    options: BeamOptions = GREEDY
+    options: BeamOptions | Mapping[str, Any] | None = None
 
     @classmethod
     def load(
@@ -40,7 +40,7 @@ class Recognizer:
         path: str | Path | None = None,
         *,
         lm: LanguageModel | str | Path | None = "auto",
-        options: BeamOptions | None = None,
+        options: BeamOptions | Mapping[str, Any] | None = None,
         hotwords: Iterable[str | Hotword] = (),
         phrases: Iterable[str] | None = None,
         verify: bool = False,
@@ -51,7 +51,8 @@ class Recognizer:
             path: a .onnx file written by `rillet export`; None is the English model that comes with rillet.
             lm: a file written by `rillet lm build`, or an ARPA file. "auto" is the English one that comes with rillet,
                 for English models, and none for others.
-            options: of the beam search. None: the usual ones with a language model, and greedy decoding without.
+            options: of the beam search, or some of them by name, the others being as usual. None: the usual ones with
+                a language model, and greedy decoding without.
             hotwords: words and phrases to prefer: "Kubernetes", "Anna Karenina:8" with a weight in nats.
             phrases: if given, only these come out, and "[unk]" for the rest if that is among them.
             verify: run the self-test that is in the model file.
@@ -67,7 +68,7 @@ class Recognizer:
             lm = SHIPPED_LM if model.info.language == "en" and SHIPPED_LM.is_file() else None
         if isinstance(lm, str | Path):
             lm = LanguageModel.load(lm)
-        options = options or (BeamOptions() if lm else GREEDY)
+        options = GREEDY if options is None and lm is None else options
         return cls(model, _decoder(model.info, lm, options, tuple(hotwords), phrases), lm, options)
 
     @property
@@ -187,10 +188,12 @@ class Recognizer:
 def _decoder(
     info: ModelInfo,
     lm: LanguageModel | None,
-    options: BeamOptions,
+    options: BeamOptions | Mapping[str, Any] | None,
     hotwords: tuple[str | Hotword, ...],
     phrases: Iterable[str] | None,
 ) -> Decoder[Any]:
     if options == GREEDY and (hotwords or phrases is not None):
-        options = BeamOptions()  # greedy decoding has one text only, which nothing can be preferred to
-    return make_decoder(info.tokens, info.frame_s, lm=lm, options=options, hotwords=hotwords, phrases=phrases)
+        options = None  # greedy decoding has one text only, which nothing can be preferred to
+    return make_decoder(
+        info.tokens, info.frame_s, phones=info.phones, lm=lm, options=options, hotwords=hotwords, phrases=phrases
+    )

@@ -15,12 +15,11 @@ from . import hotwords as hot
 from .beam_options import BeamOptions
 from .fingerprint import fingerprint
 from .grammar import Grammar
-from .hotwords import Hotwords
+from .hotwords import HOTWORD_LOG_PROB, Hotwords
 from .lm import CACHE_SIZE, LanguageModel, State
 
 MAX_WORD_LETTERS = 64  # no longer word is spelled, so that noise cannot grow one for ever
 LEAST_LETTER_SHARE = 1e-4  # of a letter that the language model never writes
-HOTWORD_LOG_PROB = -9.0  # a word of a hotword phrase is at least this likely to the language model, about once in 8000
 
 
 class Prose(NamedTuple):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ...pipeline import arpa, lm_file
 from ...pipeline.errors import RilletError
+from ...pipeline.lexicon import Pronunciations
 from ...pipeline.lm import LanguageModel
 from ...pipeline.ngrams import BEGIN, NgramTrie, quantise
 from . import corpus, kneser_ney
 from .corpus import Source
 from .kneser_ney import NgramProbs
 from .prune import prune, removal_costs, with_backoffs
+from .sounds import pronunciations
 
 
 class TextSourceError(RilletError, ValueError):
@@ -31,6 +33,7 @@ class BuildOptions:
     vocabulary: int = 60_000  # most frequent words that are known; fewer than 65,537 take two bytes each
     prune_nats: float = 0.0  # remove n-grams whose loss adds less than this to the cross-entropy of a word
     size_mb: float | None = None  # and remove as many as it takes for the compact file to have this size
+    pronounce: bool = True  # say how the words sound in English
     thin: bool = False  # never hold longest n-grams that were found once: much less memory, and few survive pruning
 
 
@@ -44,9 +47,10 @@ def build(sources: Sequence[Source], options: BuildOptions) -> NgramTrie:
     del encoded, counts  # the largest arrays there are
     if options.prune_nats:
         levels = prune(levels, removal_costs(levels), options.prune_nats)
+    said = pronunciations(vocabulary) if options.pronounce else None
     if options.size_mb is not None:
-        levels = _fit(levels, vocabulary, options.size_mb * 1e6)
-    return with_backoffs(levels, vocabulary)
+        levels = _fit(levels, vocabulary, options.size_mb * 1e6 - (_sound_bytes(said) if said else 0))
+    return replace(with_backoffs(levels, vocabulary), pronunciations=said)
 
 
 def run(texts: Sequence[str], output: Path, options: BuildOptions) -> None:
@@ -121,6 +125,10 @@ def _compact_bytes(levels: Sequence[NgramProbs], vocabulary: list[str]) -> int:
         + sum(len(word.encode()) + 1 for word in vocabulary)
         + headers_and_books
     )
+
+
+def _sound_bytes(said: Pronunciations) -> int:
+    return said.words.nbytes + said.lengths.nbytes + said.sounds.nbytes
 
 
 def write(trie: NgramTrie, path: Path, about: str) -> None:

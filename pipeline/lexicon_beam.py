@@ -1,0 +1,352 @@
+"""CTC beam search over sounds: the words of a pronunciation lexicon that explain the sound and are likely together.
+
+How words are spelled need not be heard, so a network trained on little speech gets far more words right than with
+letters. Every hypothesis stands at a node of the lexicon's trie, behind words that are finished. A word is finished
+when the next one begins (or the utterance ends), and then the language model counts; before, the likeliest word that
+the sounds can become is a promise (Ney and Ortmanns 2000, "Progress in dynamic programming search for LVCSR"). Hypotheses
+with the same node and the same language-model state have the same future: they become one, whose mass is their sum and
+whose words are those of the likelier.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import hotwords as hot
+from .beam import COMMIT_EVERY_FRAMES, Alternative
+from .beam_options import PRONUNCIATIONS, BeamOptions
+from .decoder import Decoded, FloatArray
+from .events import Word
+from .fingerprint import fingerprint
+from .hotwords import HOTWORD_LOG_PROB, Hotwords
+from .lexicon import ROOT, Lexicon
+from .lm import CACHE_SIZE, LanguageModel, State
+from .word_times import Span, to_word
+
+BLANK = 0
+NO_SOUND = -1
+
+
+class Said(NamedTuple):
+    """A finished word."""
+
+    text: str
+    first: int  # frame of its first sound
+    last: int  # frame of its last sound
+    log_prob: float  # mean of its sounds
+    share: float  # posterior when it was first seen finished in the best hypothesis; 0 until then
+
+
+class Hypothesis(NamedTuple):
+    """Words, sounds of the next word, and how likely the sound so far is under both."""
+
+    node: int  # of the lexicon; ROOT before the first sound of an utterance
+    lm: State  # behind the finished words
+    hot: int  # node among the hotwords behind them
+    blank: float  # mass of alignments that end in blank, language counted in; the best hypothesis has about one
+    nonblank: float  # mass of those that end in the last sound
+    sound: int  # the last one
+    words: tuple[Said, ...]  # finished and not committed
+    first: int  # frame of the open word's first sound
+    last: int  # frame of its last sound
+    log_prob: float  # sum over its sounds
+    sounds: int  # how many
+
+
+class LexiconState(NamedTuple):
+    """All that is open."""
+
+    frame: int  # the next one, counted from the start of the stream
+    hypotheses: tuple[Hypothesis, ...]  # best first
+
+
+class _Finish(NamedTuple):
+    """What it means that an open word was this one."""
+
+    text: str
+    factor: float  # of the mass
+    lm: State
+    hot: int
+
+
+class LexiconBeamDecoder:
+    """A `Decoder` for models that tell sounds. Immutable but for caches of bounded size."""
+
+    def __init__(
+        self,
+        tokens: int,
+        frame_s: float,
+        lm: LanguageModel,
+        lexicon: Lexicon,
+        options: BeamOptions = PRONUNCIATIONS,
+        hotwords: Hotwords | None = None,
+    ) -> None:
+        """A decoder.
+
+        Args:
+            tokens: columns of log-probabilities before those of the sounds, which begin with their blank.
+            frame_s: seconds of audio to a row.
+            lm: says how likely words are.
+            lexicon: says how they sound; made with the same vocabulary, and with the hotwords.
+            hotwords: preferred.
+        """
+        self._tokens, self._frame_s = tokens, frame_s
+        self._lm, self._lexicon, self.options, self._hotwords = lm, lexicon, options, hotwords
+        promises = np.exp(options.lm_weight * lexicon.promises + options.word_bonus)
+        promises[ROOT] = 1.0
+        self._promises = promises.data
+        self._pending = [math.exp(nats) for nats in hotwords.pending] if hotwords else [1.0]
+        self._finishes: dict[tuple[int, State, int], tuple[_Finish, ...]] = {}
+        self._wait_frames = round(options.commit_after_s / frame_s)
+
+    def start(self) -> LexiconState:
+        return self._begin(0)
+
+    def _begin(self, frame: int) -> LexiconState:
+        return LexiconState(
+            frame, (Hypothesis(ROOT, self._lm.start(), hot.ROOT, 1.0, 0.0, NO_SOUND, (), frame, frame, 0.0, 0),)
+        )
+
+    def fingerprint(self) -> str:
+        parts = (self._lm, self._lexicon, self._hotwords)
+        knowledge = [each and each.fingerprint() for each in parts]
+        return fingerprint("lexicon beam", self._tokens, self._frame_s, self.options, *knowledge)
+
+    def step(self, log_probs: FloatArray, state: LexiconState) -> tuple[Decoded, LexiconState]:
+        """Read frames (see `Decoder.step`); log_probs are float32 [frames, tokens + 1 + sounds]."""
+        committed: list[Word] = []
+        for blank, sounds in self._likely_sounds(log_probs[:, self._tokens :]):
+            state = self._hear(state, blank, sounds) if sounds else self._hear_nothing(state)
+            if state.frame % COMMIT_EVERY_FRAMES == 0:
+                words, state = self._commit(state)
+                committed += words
+        best = self.n_best(state, 1)
+        return Decoded(tuple(committed), best[0].words if best else ()), state
+
+    def finish(self, state: LexiconState) -> tuple[Decoded, LexiconState]:
+        best = self.n_best(state, 1, whole=True)
+        return Decoded(best[0].words if best else ()), self._begin(state.frame)
+
+    def n_best(self, state: LexiconState, count: int, whole: bool = False) -> list[Alternative]:
+        """The best readings if all words ended now, best first, without what is committed.
+
+        Args:
+            whole: the sentence ends, too.
+        """
+        masses: dict[tuple[str, ...], float] = {}
+        bearers: dict[tuple[str, ...], tuple[float, tuple[Said, ...]]] = {}
+        for hypothesis in state.hypotheses:
+            mass = hypothesis.blank + hypothesis.nonblank
+            ends = [(mass, hypothesis.words, hypothesis.lm)]
+            if hypothesis.node != ROOT:
+                finishes = self._finished(hypothesis.node, hypothesis.lm, hypothesis.hot)
+                ends = [
+                    (mass * each.factor, (*hypothesis.words, _said(hypothesis, each)), each.lm) for each in finishes
+                ]
+            for mass, words, lm in ends:
+                if whole:
+                    mass *= math.exp(self.options.lm_weight * self._lm.end(lm))
+                key = tuple(word.text for word in words)
+                masses[key] = masses.get(key, 0.0) + mass
+                if mass > bearers.get(key, (0.0, ()))[0]:
+                    bearers[key] = mass, words
+        ranked = sorted(bearers, key=lambda key: (-masses[key], key))
+        total = sum(masses.values())
+        return [
+            Alternative(self._words(bearers[key][1], masses[key] / total), math.log(masses[key]))
+            for key in ranked[:count]
+        ]
+
+    def _likely_sounds(self, log_probs: FloatArray) -> list[tuple[float, list[tuple[int, float, float]]]]:
+        """For each frame the probability of blank, lowered, and the sounds worth trying with both kinds of theirs."""
+        options = self.options
+        silent, lowered = math.log(options.blank_prob), math.exp(-options.blank_penalty)
+        frames: list[tuple[float, list[tuple[int, float, float]]]] = []
+        for row in log_probs.tolist():
+            blank = row[BLANK]
+            sounds: list[tuple[int, float, float]] = []
+            if blank <= silent:
+                tried = [sound for sound in range(1, len(row)) if row[sound] >= options.token_log_prob]
+                tried.sort(key=lambda sound: (-row[sound], sound))
+                sounds = [(sound, row[sound], math.exp(row[sound])) for sound in tried[: options.tokens_per_frame]]
+            frames.append((math.exp(blank) * lowered, sounds))
+        return frames
+
+    def _hear_nothing(self, state: LexiconState) -> LexiconState:
+        """A frame in which only blank is possible changes no ranking."""
+        hypotheses = state.hypotheses
+        if any(hypothesis.nonblank for hypothesis in hypotheses):
+            hypotheses = tuple(each._replace(blank=each.blank + each.nonblank, nonblank=0.0) for each in hypotheses)
+        return LexiconState(state.frame + 1, hypotheses)
+
+    def _hear(self, state: LexiconState, blank: float, sounds: list[tuple[int, float, float]]) -> LexiconState:
+        """One frame of the search."""
+        options, promises, pending, children = self.options, self._promises, self._pending, self._lexicon.children
+        probs = {sound: prob for sound, _, prob in sounds}
+        hypotheses = state.hypotheses
+        floor = math.exp(-options.prune_nats) * max(blank, sounds[0][2])
+        floor *= max((each.blank + each.nonblank) * promises[each.node] * pending[each.hot] for each in hypotheses)
+
+        # [blank, nonblank, mass of the likeliest way here, where that came from, the word it finished, the new sound]
+        reached: dict[tuple[int, State, int], list[Any]] = {}
+        for hypothesis in hypotheses:
+            total = hypothesis.blank + hypothesis.nonblank
+            held = hypothesis.nonblank * probs.get(hypothesis.sound, 0.0)
+            reached[hypothesis[:3]] = [total * blank, held, total * blank + held, hypothesis, None, 0]
+
+        beginnings = children(ROOT)
+        for hypothesis in hypotheses:
+            node, lm, hotword, mass_blank, mass_nonblank, last = hypothesis[:6]
+            total = mass_blank + mass_nonblank
+            longer = children(node)
+            finishes = self._finished(node, lm, hotword) if node != ROOT else ()
+            near = pending[hotword]
+            for sound, _, prob in sounds:
+                mass = (mass_blank if sound == last else total) * prob
+                if not mass:
+                    continue
+                child = longer.get(sound)
+                if child is not None and mass * promises[child] * near > floor:
+                    key = (child, lm, hotword)
+                    there = reached.get(key)
+                    if there is None:
+                        reached[key] = [0.0, mass, mass, hypothesis, None, sound]
+                    else:
+                        there[1] += mass
+                        if mass > there[2]:
+                            there[2:] = mass, hypothesis, None, sound
+                if finishes and (child := beginnings.get(sound)) is not None:
+                    hope = mass * promises[child]
+                    for finish in finishes:
+                        _, factor, next_lm, next_hot = finish
+                        if hope * factor * pending[next_hot] > floor:
+                            key = (child, next_lm, next_hot)
+                            there = reached.get(key)
+                            if there is None:
+                                reached[key] = [0.0, mass * factor, mass * factor, hypothesis, finish, sound]
+                            else:
+                                there[1] += mass * factor
+                                if mass * factor > there[2]:
+                                    there[2:] = mass * factor, hypothesis, finish, sound
+
+        ranked = [((there[0] + there[1]) * promises[key[0]] * pending[key[2]], key) for key, there in reached.items()]
+        ranked.sort(reverse=True)
+        best = ranked[0][0]
+        least, scale = best * math.exp(-options.prune_nats), 1.0 / best
+        log_probs = {sound: log_prob for sound, log_prob, _ in sounds}
+        kept = []
+        for score, key in ranked[: options.width]:
+            if score < least:
+                break
+            kept.append(_moved(key, reached[key], scale, state.frame, log_probs))
+        return LexiconState(state.frame + 1, tuple(kept))
+
+    def _finished(self, node: int, lm: State, hotword: int) -> tuple[_Finish, ...]:
+        """The words that the open one can be."""
+        key = (node, lm, hotword)
+        found = self._finishes.get(key)
+        if found is None:
+            found = tuple(self._finish(word, lm, hotword) for word in self._lexicon.words(node))
+            if len(self._finishes) >= CACHE_SIZE:
+                self._finishes.clear()
+            self._finishes[key] = found
+        return found
+
+    def _finish(self, word: str, lm: State, hotword: int) -> _Finish:
+        options = self.options
+        log_prob, after = self._lm.score(lm, word)
+        nats = options.lm_weight * log_prob
+        if self._hotwords:
+            earned = 0.0
+            for character in word:
+                hotword, more = self._hotwords.step(hotword, character)
+                earned += more
+            if self._hotwords.ends_word(hotword):
+                nats = max(nats, options.lm_weight * HOTWORD_LOG_PROB)
+            hotword, more = self._hotwords.step(hotword, " ")
+            nats += earned + more
+        return _Finish(word, math.exp(nats + options.word_bonus), after, hotword)
+
+    def _commit(self, state: LexiconState) -> tuple[tuple[Word, ...], LexiconState]:
+        """Give out what is certain: the words that all hypotheses share, or that have waited long enough in the best.
+
+        Hypotheses that disagree are dropped.
+        """
+        best = state.hypotheses[0].words
+        if not best:
+            return (), state
+        shared = min(_common(best, each.words) for each in state.hypotheses)
+        oldest = state.frame - self._wait_frames
+        waited = sum(word.last < oldest for word in best)
+        count = max(shared, waited)
+        state = self._with_shares(state)
+        if not count:
+            return (), state
+        best = state.hypotheses[0].words
+        agreeing = tuple(
+            each._replace(words=each.words[count:])
+            for each in state.hypotheses
+            if _common(best[:count], each.words) == count
+        )
+        return self._words(best[:count]), LexiconState(state.frame, agreeing)
+
+    def _with_shares(self, state: LexiconState) -> LexiconState:
+        """Write down the posterior of each finished word of the best hypothesis when it is first seen.
+
+        Later it would say little: what disagrees is soon dropped, and then the rest is certain whatever it is.
+        """
+        best = state.hypotheses[0]
+        if all(word.share for word in best.words):
+            return state
+        masses = [(e.blank + e.nonblank) * self._promises[e.node] * self._pending[e.hot] for e in state.hypotheses]
+        total, words = sum(masses), list[Said]()
+        for count, word in enumerate(best.words, start=1):
+            if not word.share:
+                heads = zip(masses, state.hypotheses, strict=True)
+                agreeing = sum(mass for mass, each in heads if _common(best.words[:count], each.words) == count)
+                word = word._replace(share=agreeing / total)
+            words.append(word)
+        return state._replace(hypotheses=(best._replace(words=tuple(words)), *state.hypotheses[1:]))
+
+    def _words(self, said: Sequence[Said], share: float = 1.0) -> tuple[Word, ...]:
+        """Words in seconds; `share` is the posterior of those that have none yet."""
+        return tuple(
+            to_word(Span(each.text, each.first, each.last, each.log_prob, 0), self._frame_s, each.share or share)
+            for each in said
+        )
+
+
+def _moved(
+    key: tuple[int, State, int], there: list[Any], scale: float, frame: int, log_probs: dict[int, float]
+) -> Hypothesis:
+    """The hypothesis that was reached, with its masses scaled."""
+    blank, nonblank, _, before, finish, sound = there
+    if not sound:  # it stayed where it was
+        last = frame if nonblank > blank and before.nonblank > before.blank else before.last
+        return before._replace(blank=blank * scale, nonblank=nonblank * scale, last=last)
+    log_prob = log_probs[sound]
+    if finish is None and before.node != ROOT:
+        words, first, log_prob, sounds = before.words, before.first, before.log_prob + log_prob, before.sounds + 1
+    else:
+        words = before.words if finish is None else (*before.words, _said(before, finish))
+        first, sounds = frame, 1
+    return Hypothesis(*key, blank * scale, nonblank * scale, sound, words, first, frame, log_prob, sounds)
+
+
+def _said(hypothesis: Hypothesis, finish: _Finish) -> Said:
+    mean = hypothesis.log_prob / hypothesis.sounds
+    return Said(finish.text, hypothesis.first, hypothesis.last, mean, 0.0)
+
+
+def _common(some: Sequence[Said], others: Sequence[Said]) -> int:
+    """How many words both begin with."""
+    count = 0
+    for a, b in zip(some, others, strict=False):
+        if a.text != b.text:
+            break
+        count += 1
+    return count
