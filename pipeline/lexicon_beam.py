@@ -124,8 +124,7 @@ class LexiconBeamDecoder:
             if state.frame % COMMIT_EVERY_FRAMES == 0:
                 words, state = self._commit(state)
                 committed += words
-        best = self.n_best(state, 1)
-        return Decoded(tuple(committed), best[0].words if best else ()), state
+        return Decoded(tuple(committed), self._words(self._open(state))), state
 
     def finish(self, state: LexiconState) -> tuple[Decoded, LexiconState]:
         best = self.n_best(state, 1, whole=True)
@@ -160,6 +159,16 @@ class LexiconBeamDecoder:
             Alternative(self._words(bearers[key][1], masses[key] / total), math.log(masses[key]))
             for key in ranked[:count]
         ]
+
+    def _open(self, state: LexiconState) -> tuple[Said, ...]:
+        """The words of the best hypothesis whose last word could end here."""
+        for hypothesis in state.hypotheses:
+            if hypothesis.node == ROOT:
+                return hypothesis.words
+            finishes = self._finished(hypothesis.node, hypothesis.lm, hypothesis.hot)
+            if finishes:
+                return (*hypothesis.words, _said(hypothesis, max(finishes, key=lambda finish: finish.factor)))
+        return state.hypotheses[0].words
 
     def _likely_sounds(self, log_probs: FloatArray) -> list[tuple[float, list[tuple[int, float, float]]]]:
         """For each frame the probability of blank, lowered, and the sounds worth trying with both kinds of theirs."""
