@@ -66,8 +66,9 @@ class LanguageModel:
         self._unknown = bisect_left(self.vocabulary, UNKNOWN)
         unigrams = trie.levels[0]
         log_probs = unigrams.log_probs if unigrams.prob_book is None else unigrams.prob_book[unigrams.log_probs]
+        self._unigrams = log_probs.astype(np.float64)
         # p(word begins so) is a difference of two of these, because such words stand side by side
-        self._cumulative = np.concatenate([[0.0], np.cumsum(np.exp(log_probs.astype(np.float64)))]).data
+        self._cumulative = np.concatenate([[0.0], np.cumsum(np.exp(self._unigrams))]).data
         self._said = trie.pronunciations
         self._scores: dict[tuple[State, str], tuple[float, State]] = {}
         self._begins: dict[str, float] = {}
@@ -146,8 +147,7 @@ class LanguageModel:
         """How the words sound, if the file says it."""
         if self._said is None:
             return None
-        shares = np.diff(np.asarray(self._cumulative))
-        return Lexicon(self._said, self.vocabulary, np.log(np.maximum(shares, 1e-300)))
+        return Lexicon(self._said, self.vocabulary, self._unigrams)
 
     def log_probs(self, sentence: Sequence[str]) -> list[float]:
         """ln p of each word and of the end of the sentence, from its beginning."""
