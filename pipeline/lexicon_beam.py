@@ -128,7 +128,9 @@ class LexiconBeamDecoder:
 
     def finish(self, state: LexiconState) -> tuple[Decoded, LexiconState]:
         best = self.n_best(state, 1, whole=True)
-        return Decoded(best[0].words if best else ()), self._begin(state.frame)
+        # where no last word could end, as in a recording that is cut off, the words before it are not lost
+        words = best[0].words if best else self._words(state.hypotheses[0].words)
+        return Decoded(words), self._begin(state.frame)
 
     def n_best(self, state: LexiconState, count: int, whole: bool = False) -> list[Alternative]:
         """The best readings if all words ended now, best first, without what is committed.
