@@ -46,13 +46,15 @@ def make_decoder(
     """
     wanted = [Hotword.parse(each) if isinstance(each, str) else each for each in hotwords]
     lexicon = lm.lexicon if lm and phones and phrases is None else None
+    if lexicon and lexicon.phones != tuple(phones):
+        lexicon = None
     usual = PRONUNCIATIONS if lexicon else LETTERS
     if not isinstance(options, BeamOptions):
         options = replace(usual, **(options or {}))
     if options.width == 1 and phrases is None and not wanted and lm is None:
         return GreedyDecoder(tokens, frame_s)
     automaton = Hotwords(wanted, tokens) if wanted else None
-    if lm and lexicon and lexicon.phones == tuple(phones):
+    if lm and lexicon:
         if wanted:
             lexicon = _with_hotwords(lexicon, wanted)
         return LexiconBeamDecoder(len(tokens), frame_s, lm, lexicon, options, automaton)
