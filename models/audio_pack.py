@@ -27,6 +27,10 @@ class Clip:
     start: int  # first sample, in the pack
     samples: int
     tokens: tuple[int, ...]  # without blanks
+    speaker: str = ""
+
+
+Place = tuple[int, Clip]  # which pack, which clip
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ def open_pack(
         if frames_needed(spelled) > frames:
             refused.append(f"{name}: {frames} frames are too few to write {frames_needed(spelled)} tokens")
         else:
-            clips.append(Clip(start, samples, tuple(spelled)))
+            clips.append(Clip(start, samples, tuple(spelled), utterance.speaker))
     size = data.stat().st_size // 2
     audio = np.memmap(data, np.int16, "r", shape=(size,)) if size else np.zeros(0, np.int16)
     return AudioPack(audio, clips, refused, data, sample_rate_hz)

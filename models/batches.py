@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..features import Augment
-from .audio_pack import AudioPack, Clip
+from .audio_pack import AudioPack, Place
 from .phones import phones_of
+from .splices import Splices
 from .teacher import Features, between_rows
 from .tokens import Tokens, frames_needed
 
-Place = tuple[int, Clip]  # which pack, which clip
 NOTHING_TAUGHT = np.zeros((0, 0), np.float16)
 
 
@@ -78,6 +78,7 @@ class EpochBatches(Dataset[Batch]):
         sample_rate_hz: of the packs.
         pronounced: the tokens of texts whose phones batches shall have; None for no phones.
         taught: what a teacher says to each pack, a row for `samples_per_frame` samples; None for no teacher.
+        splices: puts new utterances together from pieces of others; None for none.
     """
 
     def __init__(
@@ -94,8 +95,9 @@ class EpochBatches(Dataset[Batch]):
         sample_rate_hz: int = 16_000,
         pronounced: Tokens | None = None,
         taught: list[Features] | None = None,
+        splices: Splices | None = None,
     ) -> None:
-        self.taught = taught
+        self.taught, self.splices = taught, splices
         self.packs, self.config, self.augment = packs, config, augment
         self.samples_per_frame, self.look_ahead_frames, self.space = samples_per_frame, look_ahead_frames, space
         self.seed, self.epoch, self.sample_rate_hz, self.pronounced = seed, epoch, sample_rate_hz, pronounced
@@ -176,12 +178,15 @@ class EpochBatches(Dataset[Batch]):
 
     def _utterance(self, chain: list[Place], rng: np.random.Generator) -> Utterance:
         """A chain, augmented."""
+        gap_s = self.config.gap_s
+        if self.splices and self.augment and (spliced := self.splices.splice(chain, rng)):
+            chain, gap_s = spliced, (0.0, 0.0)
         pieces: list[NDArray[np.float32]] = []
         starts: list[int] = []
         tokens: list[int] = []
         for pack, clip in chain:
             if pieces:
-                pieces.append(np.zeros(int(rng.uniform(*self.config.gap_s) * self.sample_rate_hz), np.float32))
+                pieces.append(np.zeros(int(rng.uniform(*gap_s) * self.sample_rate_hz), np.float32))
                 tokens += [self.space] if tokens and clip.tokens else []
             starts.append(sum(map(len, pieces)))
             pieces.append(self.packs[pack].samples(clip))

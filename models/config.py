@@ -50,6 +50,7 @@ class TrainConfig:
     cache: Path  # folder for decoded audio, about 115 MB an hour
     noise: Path | None = None  # manifest of background recordings
     rooms: Path | None = None  # manifest of room impulse responses
+    aligner: Path | None = None  # checkpoint or exported model that finds where words end, see models/splices.py
     teacher: Path | None = None  # ONNX encoder of a large recogniser, see models/teacher.py
     network: NetworkConfig = field(default_factory=NetworkConfig)
     batches: BatchConfig = field(default_factory=BatchConfig)
@@ -64,6 +65,7 @@ class TrainConfig:
     phone_loss: NonNegativeFloat = 0.0  # weight of CTC on English phones, for guess and head each; wants a phone_layer
     teacher_loss: NonNegativeFloat = 0.0  # weight of the squared error of the guessed features; wants a teacher
     teacher_layer: NonNegativeInt = 0  # the LSTM layer, from 1, that guesses them
+    splice_chance: Chance = 0.0  # utterances put together from pieces of others by the same speaker; wants an aligner
     carry_state_chance: Chance = 0.3  # utterances that begin in the state in which another ended, as in a long stream
     precision: Literal["float32", "bfloat16"] = "float32"
     validate_every_steps: PositiveInt = 500  # and keep the last checkpoint, from which a broken-off run goes on
@@ -75,6 +77,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.phone_loss and not self.network.phone_layer:
             raise ValueError("phone_loss needs a phone_layer in [network]")
+        if self.splice_chance and not self.aligner:
+            raise ValueError("splice_chance needs an aligner")
         if self.teacher_loss and not (self.teacher and 0 < self.teacher_layer <= self.network.lstm_layers):
             raise ValueError("teacher_loss needs a teacher, and a teacher_layer among the LSTM layers")
 
@@ -109,5 +113,6 @@ def _relative_to(folder: Path, config: TrainConfig) -> TrainConfig:
         validation=tuple(folder / path for path in config.validation),
         noise=config.noise and folder / config.noise,
         rooms=config.rooms and folder / config.rooms,
+        aligner=config.aligner and folder / config.aligner,
         teacher=config.teacher and folder / config.teacher,
     )

@@ -33,6 +33,7 @@ from .error_rate import character_errors, word_errors
 from .from_onnx import read_onnx
 from .manifest import ManifestError, read_manifest
 from .network import AcousticNetwork
+from .splices import Splices, word_cuts
 from .teacher import Features, TeacherHead, teach
 from .tokens import Tokens
 
@@ -79,17 +80,17 @@ def train(config_path: Path, init: Path | None = None) -> Path:
     tokens, look_ahead = Tokens(config.network.tokens), config.network.look_ahead_frames
     say = _Reporter(config.run) if rank == 0 else None
 
-    # Data: every rank opens the same packs; rank 0 decodes, and asks the teacher, what is not on disk yet.
+    # Data: every rank opens the same packs; rank 0 decodes, asks the teacher and aligns, what is not on disk yet.
     if rank == 0:
         packs = [_open(config, source.manifest, say) for source in config.train]
         validation = [_open(config, path, say) for path in config.validation]
-        taught = _teach(config, packs)
+        taught, splices = _teach(config, packs), _splices(config, packs)
     if ranks > 1:
         dist.barrier()
     if rank != 0:
         packs = [_open(config, source.manifest, None) for source in config.train]
         validation = []  # rank 0 does it alone
-        taught = _teach(config, packs)
+        taught, splices = _teach(config, packs), _splices(config, packs)
     if not any(pack.clips for pack in packs):
         raise TrainingError("none of the training utterances can be used; the reasons are listed above")
     for path, pack in zip(config.validation, validation, strict=False):
@@ -131,7 +132,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
 
     started, heard_s, losses, skipped_in_a_row = time.monotonic(), 0.0, list[float](), 0
     network.train()
-    for batch in _batches(config, packs, augment, progress, rank, ranks, tokens, taught):
+    for batch in _batches(config, packs, augment, progress, rank, ranks, tokens, taught, splices):
         if progress["step"] >= config.steps:
             break
         step = progress["step"]
@@ -260,6 +261,16 @@ def _teach(config: TrainConfig, packs: list[AudioPack]) -> list[Features] | None
     return [teach(pack, config.teacher, config.network.samples_per_frame) for pack in packs]
 
 
+def _splices(config: TrainConfig, packs: list[AudioPack]) -> Splices | None:
+    """What cuts the clips of all packs between words."""
+    if not (config.aligner and config.splice_chance):
+        return None
+    aligner = _beginning(config.aligner)
+    assert aligner is not None
+    cuts = [word_cuts(pack, aligner, config.aligner) for pack in packs]
+    return Splices(packs, cuts, Tokens(config.network.tokens).strings.index(" "), config.splice_chance)
+
+
 def _recordings(manifest: Path | None, sample_rate_hz: int) -> list[NDArray[np.float32]]:
     """The audio of a manifest, each float32 [samples]."""
     recordings = []
@@ -321,6 +332,7 @@ def _batches(
     ranks: int,
     tokens: Tokens,
     taught: list[Features] | None,
+    splices: Splices | None,
 ) -> Iterator[Batch]:
     """Batches without end, from where `progress` stands, which is moved on; each rank takes every `ranks`-th."""
     empty_epochs = 0
@@ -338,6 +350,7 @@ def _batches(
             config.network.mfcc.sample_rate_hz,
             tokens if config.phone_loss else None,
             taught,
+            splices,
         )
         empty_epochs = empty_epochs + 1 if len(epoch) < ranks else 0
         if empty_epochs == 10:  # a fraction as weight may leave one epoch empty

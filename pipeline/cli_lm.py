@@ -48,7 +48,7 @@ def convert(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.lm")],
     pronounce: Annotated[bool, typer.Option(help="Say how the words sound, in English.")] = True,
 ) -> None:
-    """Turn an ARPA file into the compact form, which loads in milliseconds and says how words sound, as `build` does."""
+    """Turn an ARPA file into the compact form, which loads in milliseconds and says how words sound; see `build`."""
     from dataclasses import replace
 
     from ..models.lm.sounds import pronunciations

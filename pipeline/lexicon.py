@@ -55,8 +55,8 @@ class Pronunciations:
         fits = len(self.words) == len(self.lengths) and int(self.lengths.sum(dtype=np.int64)) == len(self.sounds)
         if not (fits and (not len(self.words) or int(self.words.max()) < vocabulary)):
             raise ValueError("its pronunciations do not fit its words")
-        if len(self.sounds) and not (
-            self.lengths.min() and 1 <= self.sounds.min() <= self.sounds.max() <= len(self.phones)
+        if len(self.words) and not (
+            self.lengths.min() > 0 and 1 <= self.sounds.min() <= self.sounds.max() <= len(self.phones)
         ):
             raise ValueError("its pronunciations have sounds without names")
 

@@ -3,9 +3,9 @@
 How words are spelled need not be heard, so a network trained on little speech gets far more words right than with
 letters. Every hypothesis stands at a node of the lexicon's trie, behind words that are finished. A word is finished
 when the next one begins (or the utterance ends), and then the language model counts; before, the likeliest word that
-the sounds can become is a promise (Ney and Ortmanns 2000, "Progress in dynamic programming search for LVCSR"). Hypotheses
-with the same node and the same language-model state have the same future: they become one, whose mass is their sum and
-whose words are those of the likelier.
+the sounds can become is a promise (Ney and Ortmanns 2000, "Progress in dynamic programming search for LVCSR").
+Hypotheses with the same node and the same language-model state have the same future: they become one, whose mass is
+their sum and whose words are those of the likelier.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class LexiconState(NamedTuple):
 
     frame: int  # the next one, counted from the start of the stream
     hypotheses: tuple[Hypothesis, ...]  # best first
+    until: int  # frame in which the last committed word ended
 
 
 class _Finish(NamedTuple):
@@ -107,9 +108,8 @@ class LexiconBeamDecoder:
         return self._begin(0)
 
     def _begin(self, frame: int) -> LexiconState:
-        return LexiconState(
-            frame, (Hypothesis(ROOT, self._lm.start(), hot.ROOT, 1.0, 0.0, NO_SOUND, (), frame, frame, 0.0, 0),)
-        )
+        nothing = Hypothesis(ROOT, self._lm.start(), hot.ROOT, 1.0, 0.0, NO_SOUND, (), frame, frame, 0.0, 0)
+        return LexiconState(frame, (nothing,), frame - 1)
 
     def fingerprint(self) -> str:
         parts = (self._lm, self._lexicon, self._hotwords)
@@ -124,12 +124,12 @@ class LexiconBeamDecoder:
             if state.frame % COMMIT_EVERY_FRAMES == 0:
                 words, state = self._commit(state)
                 committed += words
-        return Decoded(tuple(committed), self._words(self._open(state))), state
+        return Decoded(tuple(committed), self._words(self._open(state), state.until)), state
 
     def finish(self, state: LexiconState) -> tuple[Decoded, LexiconState]:
         best = self.n_best(state, 1, whole=True)
         # where no last word could end, as in a recording that is cut off, the words before it are not lost
-        words = best[0].words if best else self._words(state.hypotheses[0].words)
+        words = best[0].words if best else self._words(state.hypotheses[0].words, state.until)
         return Decoded(words), self._begin(state.frame)
 
     def n_best(self, state: LexiconState, count: int, whole: bool = False) -> list[Alternative]:
@@ -158,7 +158,7 @@ class LexiconBeamDecoder:
         ranked = sorted(bearers, key=lambda key: (-masses[key], key))
         total = sum(masses.values())
         return [
-            Alternative(self._words(bearers[key][1], masses[key] / total), math.log(masses[key]))
+            Alternative(self._words(bearers[key][1], state.until, masses[key] / total), math.log(masses[key]))
             for key in ranked[:count]
         ]
 
@@ -192,7 +192,7 @@ class LexiconBeamDecoder:
         hypotheses = state.hypotheses
         if any(hypothesis.nonblank for hypothesis in hypotheses):
             hypotheses = tuple(each._replace(blank=each.blank + each.nonblank, nonblank=0.0) for each in hypotheses)
-        return LexiconState(state.frame + 1, hypotheses)
+        return LexiconState(state.frame + 1, hypotheses, state.until)
 
     def _hear(self, state: LexiconState, blank: float, sounds: list[tuple[int, float, float]]) -> LexiconState:
         """One frame of the search."""
@@ -254,7 +254,7 @@ class LexiconBeamDecoder:
             if score < least:
                 break
             kept.append(_moved(key, reached[key], scale, state.frame, log_probs))
-        return LexiconState(state.frame + 1, tuple(kept))
+        return LexiconState(state.frame + 1, tuple(kept), state.until)
 
     def _finished(self, node: int, lm: State, hotword: int) -> tuple[_Finish, ...]:
         """The words that the open one can be."""
@@ -303,7 +303,8 @@ class LexiconBeamDecoder:
             for each in state.hypotheses
             if _common(best[:count], each.words) == count
         )
-        return self._words(best[:count]), LexiconState(state.frame, agreeing)
+        words = self._words(best[:count], state.until)
+        return words, LexiconState(state.frame, agreeing, round(words[-1].end_s / self._frame_s) - 1)
 
     def _with_shares(self, state: LexiconState) -> LexiconState:
         """Write down the posterior of each finished word of the best hypothesis when it is first seen.
@@ -323,12 +324,18 @@ class LexiconBeamDecoder:
             words.append(word)
         return state._replace(hypotheses=(best._replace(words=tuple(words)), *state.hypotheses[1:]))
 
-    def _words(self, said: Sequence[Said], share: float = 1.0) -> tuple[Word, ...]:
-        """Words in seconds; `share` is the posterior of those that have none yet."""
-        return tuple(
-            to_word(Span(each.text, each.first, each.last, each.log_prob, 0), self._frame_s, each.share or share)
-            for each in said
-        )
+    def _words(self, said: Sequence[Said], until: int, share: float = 1.0) -> tuple[Word, ...]:
+        """Words in seconds; `share` is the posterior of those that have none yet.
+
+        What was committed may have ended later in the hypothesis that was the best then: none begins before `until`.
+        """
+        words = []
+        for each in said:
+            first = max(each.first, until + 1)
+            until = max(each.last, first)
+            span = Span(each.text, first, until, each.log_prob, 0)
+            words.append(to_word(span, self._frame_s, each.share or share))
+        return tuple(words)
 
 
 def _moved(
@@ -336,6 +343,7 @@ def _moved(
 ) -> Hypothesis:
     """The hypothesis that was reached, with its masses scaled."""
     blank, nonblank, _, before, finish, sound = there
+    assert isinstance(before, Hypothesis)
     if not sound:  # it stayed where it was
         last = frame if nonblank > blank and before.nonblank > before.blank else before.last
         return before._replace(blank=blank * scale, nonblank=nonblank * scale, last=last)

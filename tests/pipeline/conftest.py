@@ -24,7 +24,7 @@ def small_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_trie(small_text: Path) -> NgramTrie:
     """Order 3, not quantised."""
-    return build([Source((small_text,), 1.0)], BuildOptions(order=3, vocabulary=1000))
+    return build([Source((small_text,), 1.0)], BuildOptions(order=3, vocabulary=1000, pronounce=False))
 
 
 @pytest.fixture(scope="session")
