@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 TOKENS = ["", " ", "'", *"abcdefghijklmnopqrstuvwxyz"]
 FRAME_S = 0.04
+SOUNDS = tuple(token for token in TOKENS if token not in ("", " "))  # every letter a sound
 SOUND_ALIKE = ["aeiouy", "bpv", "ckqgxj", "dt", "fv", "szcx", "mn", "lrw", "hw", "ie", "ou", "gj", "' "]
 
 
@@ -61,3 +62,18 @@ def simulate(sentence: str, seed: int, noise: Noise | None = None) -> tuple[NDAr
         words.append((frames[start], frames[start + len(word) - 1]))
         start += len(word) + 1
     return logits.astype(np.float32), words
+
+
+def simulate_sounds(
+    sentence: str, seed: int, noise: Noise | None = None
+) -> tuple[NDArray[np.float32], list[tuple[int, int]]]:
+    """The same of a language whose words sound as they are written: over blank and `SOUNDS`, a space being blank."""
+    log_probs, words = simulate(sentence, seed, noise)
+    space = TOKENS.index(" ")
+    log_probs[:, 0] = np.logaddexp(log_probs[:, 0], log_probs[:, space])
+    return np.delete(log_probs, space, axis=1), words
+
+
+def sounds_of(word: str) -> tuple[int, ...]:
+    """CTC indices of a word's sounds."""
+    return tuple(1 + SOUNDS.index(letter) for letter in word)

@@ -1,6 +1,6 @@
 """The settings of the beam search."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -32,4 +32,12 @@ PRONUNCIATIONS = BeamOptions(  # and these for one over the sounds of a lexicon
     lm_weight=0.9,
     word_bonus=0.0,
     blank_penalty=2.4,
+)
+PHRASES = replace(  # over the sounds of phrases: hardly anything is said, and what was said may have been unlikely
+    PRONUNCIATIONS,
+    prune_nats=30.0,
+    token_log_prob=-14.0,
+    tokens_per_frame=40,
+    lm_weight=1.0,
+    word_bonus=-3.0,
 )

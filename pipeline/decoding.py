@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from .beam import BeamDecoder
-from .beam_options import LETTERS, PRONUNCIATIONS, BeamOptions
+from .beam_options import LETTERS, PHRASES, PRONUNCIATIONS, BeamOptions
 from .decoder import Decoder
 from .grammar import Grammar
 from .greedy import GreedyDecoder
 from .hotwords import HOTWORD_LOG_PROB, Hotword, Hotwords
-from .lexicon import Lexicon
+from .lexicon import Lexicon, Sounds
 from .lexicon_beam import LexiconBeamDecoder
 from .lm import LanguageModel
+from .phrase_model import UNKNOWN_PRICE, PhraseModel
+from .pronounce import Pronouncer
 
-HOTWORD_PRONUNCIATIONS = 2  # of a word that the lexicon lacks; more let it in where it was not said
+GUESSES = 2  # pronunciations of a word that the lexicon lacks; more let it in where it was not said
 
 
 def make_decoder(
@@ -35,7 +37,7 @@ def make_decoder(
         tokens: of the model, the blank first.
         frame_s: seconds of audio to a row of log-probabilities.
         phones: sounds that the model tells. With a language model that says how words sound, words are found by sounds.
-        lm: language model. A grammar does without it, for it says itself what can be said.
+        lm: language model. Where there are phrases, only how its words sound counts.
         options: of the beam search, or some of them by name for the others to be as usual. A width of 1 without all
             else is greedy decoding.
         hotwords: phrases to prefer, as `Hotword` or as text: "Kubernetes", "Anna Karenina:8".
@@ -45,31 +47,32 @@ def make_decoder(
         HotwordError, UnspellableError: a phrase cannot be recognised.
     """
     wanted = [Hotword.parse(each) if isinstance(each, str) else each for each in hotwords]
-    lexicon = lm.lexicon if lm and phones and phrases is None else None
-    if lexicon and lexicon.phones != tuple(phones):
-        lexicon = None
-    usual = PRONUNCIATIONS if lexicon else LETTERS
+    automaton = Hotwords(wanted, tokens) if wanted else None
+    lexicon = lm.lexicon if lm and phones else None
+    sounds = lexicon is not None and lexicon.phones == tuple(phones)
+    usual = LETTERS if not sounds else PRONUNCIATIONS if phrases is None else PHRASES
     if not isinstance(options, BeamOptions):
         options = replace(usual, **(options or {}))
     if options.width == 1 and phrases is None and not wanted and lm is None:
         return GreedyDecoder(tokens, frame_s)
-    automaton = Hotwords(wanted, tokens) if wanted else None
-    if lm and lexicon:
-        if wanted:
-            lexicon = _with_hotwords(lexicon, wanted)
-        return LexiconBeamDecoder(len(tokens), frame_s, lm, lexicon, options, automaton)
+    if lm and lexicon and sounds:
+        words = {word for hotword in wanted for word in hotword.phrase.lower().split()}
+        if phrases is None:
+            lexicon = lexicon.with_words(_said(lexicon, words), HOTWORD_LOG_PROB) if words else lexicon
+            return LexiconBeamDecoder(len(tokens), frame_s, lm, lexicon, options, automaton)
+        model = PhraseModel(phrases, tokens)
+        said = _said(lexicon, model.words)
+        lexicon = lexicon.evenly(-UNKNOWN_PRICE) if model.allows_unknown else lexicon.empty()
+        return LexiconBeamDecoder(len(tokens), frame_s, model, lexicon.with_words(said, 0.0), options, automaton)
     grammar = Grammar(phrases, tokens) if phrases is not None else None
     return BeamDecoder(tokens, frame_s, options, lm if grammar is None else None, automaton, grammar)
 
 
-def _with_hotwords(lexicon: Lexicon, hotwords: Iterable[Hotword]) -> Lexicon:
-    """The lexicon with all words of the phrases, those that it lacks as they are probably pronounced."""
-    words = {word for hotword in hotwords for word in hotword.phrase.lower().split()}
+def _said(lexicon: Lexicon, words: Set[str]) -> dict[str, list[Sounds]]:
+    """How words sound: as the lexicon knows, and as they are probably pronounced where it does not."""
     known = lexicon.pronunciations(words)
     missing = sorted(words - known.keys())
     if missing:
-        from .pronounce import Pronouncer
-
         pronouncer = Pronouncer.load()
-        known |= {word: pronouncer(word, HOTWORD_PRONUNCIATIONS) for word in missing}
-    return lexicon.with_words(known, HOTWORD_LOG_PROB)
+        known |= {word: pronouncer(word, GUESSES) for word in missing}
+    return known

@@ -169,6 +169,14 @@ class Lexicon:
             found.setdefault(self._vocabulary[self._said.words[row]], []).append(tuple(sounds.tolist()))
         return found
 
+    def evenly(self, log_prob: float) -> Lexicon:
+        """The same words, all as promising as each other."""
+        return Lexicon(self._said, self._vocabulary, np.full(len(self._vocabulary), log_prob))
+
+    def empty(self) -> Lexicon:
+        """No words, and the same sounds."""
+        return Lexicon(Pronunciations.of(self.phones, {}), (), np.zeros(0))
+
     def with_words(self, said: Mapping[str, Sequence[Sounds]], log_prob: float) -> Lexicon:
         """The same with more words, each at least as promising as `log_prob` says."""
         longer = object.__new__(Lexicon)

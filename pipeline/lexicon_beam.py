@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from .events import Word
 from .fingerprint import fingerprint
 from .hotwords import HOTWORD_LOG_PROB, Hotwords
 from .lexicon import ROOT, Lexicon
-from .lm import CACHE_SIZE, LanguageModel, State
+from .lm import CACHE_SIZE, State, Way
 from .word_times import Span, to_word
 
 BLANK = 0
@@ -39,6 +39,7 @@ class Said(NamedTuple):
     last: int  # frame of its last sound
     log_prob: float  # mean of its sounds
     share: float  # posterior when it was first seen finished in the best hypothesis; 0 until then
+    settled: bool  # whether the text may be committed up to here
 
 
 class Hypothesis(NamedTuple):
@@ -72,6 +73,16 @@ class _Finish(NamedTuple):
     factor: float  # of the mass
     lm: State
     hot: int
+    settled: bool
+
+
+class WordModel(Protocol):
+    """Says how likely words are: a language model, or phrases."""
+
+    def start(self) -> State: ...
+    def ways(self, state: State, word: str) -> Sequence[Way]: ...
+    def end(self, state: State) -> float: ...
+    def fingerprint(self) -> str: ...
 
 
 class LexiconBeamDecoder:
@@ -81,7 +92,7 @@ class LexiconBeamDecoder:
         self,
         tokens: int,
         frame_s: float,
-        lm: LanguageModel,
+        lm: WordModel,
         lexicon: Lexicon,
         options: BeamOptions = PRONUNCIATIONS,
         hotwords: Hotwords | None = None,
@@ -129,7 +140,7 @@ class LexiconBeamDecoder:
     def finish(self, state: LexiconState) -> tuple[Decoded, LexiconState]:
         best = self.n_best(state, 1, whole=True)
         # where no last word could end, as in a recording that is cut off, the words before it are not lost
-        words = best[0].words if best else self._words(state.hypotheses[0].words, state.until)
+        words = best[0].words if best else self._words(_settled_words(state.hypotheses[0].words), state.until)
         return Decoded(words), self._begin(state.frame)
 
     def n_best(self, state: LexiconState, count: int, whole: bool = False) -> list[Alternative]:
@@ -151,6 +162,8 @@ class LexiconBeamDecoder:
             for mass, words, lm in ends:
                 if whole:
                     mass *= math.exp(self.options.lm_weight * self._lm.end(lm))
+                if not mass:
+                    continue
                 key = tuple(word.text for word in words)
                 masses[key] = masses.get(key, 0.0) + mass
                 if mass > bearers.get(key, (0.0, ()))[0]:
@@ -166,11 +179,12 @@ class LexiconBeamDecoder:
         """The words of the best hypothesis whose last word could end here."""
         for hypothesis in state.hypotheses:
             if hypothesis.node == ROOT:
-                return hypothesis.words
+                return _settled_words(hypothesis.words)
             finishes = self._finished(hypothesis.node, hypothesis.lm, hypothesis.hot)
             if finishes:
-                return (*hypothesis.words, _said(hypothesis, max(finishes, key=lambda finish: finish.factor)))
-        return state.hypotheses[0].words
+                last = _said(hypothesis, max(finishes, key=lambda finish: finish.factor))
+                return _settled_words((*hypothesis.words, last))
+        return _settled_words(state.hypotheses[0].words)
 
     def _likely_sounds(self, log_probs: FloatArray) -> list[tuple[float, list[tuple[int, float, float]]]]:
         """For each frame the probability of blank, lowered, and the sounds worth trying with both kinds of theirs."""
@@ -233,7 +247,7 @@ class LexiconBeamDecoder:
                 if finishes and (child := beginnings.get(sound)) is not None:
                     hope = mass * promises[child]
                     for finish in finishes:
-                        _, factor, next_lm, next_hot = finish
+                        _, factor, next_lm, next_hot, _ = finish
                         if hope * factor * pending[next_hot] > floor:
                             key = (child, next_lm, next_hot)
                             there = reached.get(key)
@@ -261,16 +275,19 @@ class LexiconBeamDecoder:
         key = (node, lm, hotword)
         found = self._finishes.get(key)
         if found is None:
-            found = tuple(self._finish(word, lm, hotword) for word in self._lexicon.words(node))
+            found = tuple(
+                self._finish(word, way, hotword)
+                for word in self._lexicon.words(node)
+                for way in self._lm.ways(lm, word)
+            )
             if len(self._finishes) >= CACHE_SIZE:
                 self._finishes.clear()
             self._finishes[key] = found
         return found
 
-    def _finish(self, word: str, lm: State, hotword: int) -> _Finish:
+    def _finish(self, word: str, way: Way, hotword: int) -> _Finish:
         options = self.options
-        log_prob, after = self._lm.score(lm, word)
-        nats = options.lm_weight * log_prob
+        nats = options.lm_weight * way.log_prob
         if self._hotwords:
             earned = 0.0
             for character in word:
@@ -280,7 +297,7 @@ class LexiconBeamDecoder:
                 nats = max(nats, options.lm_weight * HOTWORD_LOG_PROB)
             hotword, more = self._hotwords.step(hotword, " ")
             nats += earned + more
-        return _Finish(word, math.exp(nats + options.word_bonus), after, hotword)
+        return _Finish(way.text, math.exp(nats + options.word_bonus), way.state, hotword, way.settled)
 
     def _commit(self, state: LexiconState) -> tuple[tuple[Word, ...], LexiconState]:
         """Give out what is certain: the words that all hypotheses share, or that have waited long enough in the best.
@@ -293,7 +310,7 @@ class LexiconBeamDecoder:
         shared = min(_common(best, each.words) for each in state.hypotheses)
         oldest = state.frame - self._wait_frames
         waited = sum(word.last < oldest for word in best)
-        count = max(shared, waited)
+        count = _settled(best, max(shared, waited))
         state = self._with_shares(state)
         if not count:
             return (), state
@@ -358,7 +375,19 @@ def _moved(
 
 def _said(hypothesis: Hypothesis, finish: _Finish) -> Said:
     mean = hypothesis.log_prob / hypothesis.sounds
-    return Said(finish.text, hypothesis.first, hypothesis.last, mean, 0.0)
+    return Said(finish.text, hypothesis.first, hypothesis.last, mean, 0.0, finish.settled)
+
+
+def _settled(words: Sequence[Said], count: int) -> int:
+    """How many of the first `count` words may be committed."""
+    while count and not words[count - 1].settled:
+        count -= 1
+    return count
+
+
+def _settled_words(words: tuple[Said, ...]) -> tuple[Said, ...]:
+    """Without a phrase that has only begun."""
+    return words[: _settled(words, len(words))]
 
 
 def _common(some: Sequence[Said], others: Sequence[Said]) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,17 @@ from .lexicon import Lexicon
 from .ngrams import BEGIN, END, UNKNOWN, Level, NgramTrie
 
 State = tuple[int, ...]
+
+
+class Way(NamedTuple):
+    """What a word can be, in a model of language."""
+
+    text: str  # what is written for it
+    log_prob: float
+    state: State  # behind it
+    settled: bool  # whether a text may end with it
+
+
 IMPOSSIBLE = -math.inf
 CACHE_SIZE = 50_000  # entries of each cache; a full one is emptied, which costs a few milliseconds once in minutes
 
@@ -111,6 +123,10 @@ class LanguageModel:
                 self._scores.clear()
             self._scores[key] = found
         return found
+
+    def ways(self, state: State, word: str) -> Sequence[Way]:
+        """The one thing that a word can be; models of phrases know several."""
+        return (Way(word, *self.score(state, word), settled=True),)
 
     def end(self, state: State) -> float:
         """ln p(the sentence ends here)."""

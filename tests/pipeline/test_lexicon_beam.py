@@ -20,13 +20,12 @@ from rillet.pipeline.events import Word
 from rillet.pipeline.hotwords import Hotword, Hotwords
 from rillet.pipeline.lexicon import Lexicon, Pronunciations, Sounds
 from rillet.pipeline.lexicon_beam import LexiconBeamDecoder, LexiconState
-from rillet.pipeline.lm import LanguageModel, State
+from rillet.pipeline.lm import LanguageModel, State, Way
 from rillet.pipeline.ngrams import NgramTrie
 from rillet.pipeline.values import from_bytes, to_bytes
-from simulated_ctc import FRAME_S, TOKENS, Noise, simulate
+from simulated_ctc import FRAME_S, SOUNDS, TOKENS, Noise, simulate_sounds, sounds_of
 
 FloatArray = npt.NDArray[np.float32]
-LETTERS = tuple(token for token in TOKENS if token not in ("", " "))
 NOTHING_PRUNED = replace(
     PRONUNCIATIONS,
     width=10**6,
@@ -39,22 +38,10 @@ NOTHING_PRUNED = replace(
 SENTENCES = ["the cat sat on the mat", "my sister looked at the sea", "yes", "a bird was near the river bank no"]
 
 
-def spelled(word: str) -> Sounds:
-    return tuple(1 + LETTERS.index(letter) for letter in word)
-
-
-def heard(sentence: str, seed: int, noise: Noise | None = None) -> tuple[FloatArray, list[tuple[int, int]]]:
-    """`simulate` without the tokens' columns: blank and sounds, a space being blank."""
-    log_probs, times = simulate(sentence, seed, noise)
-    space = TOKENS.index(" ")
-    log_probs[:, 0] = np.logaddexp(log_probs[:, 0], log_probs[:, space])
-    return np.delete(log_probs, space, axis=1), times
-
-
 @pytest.fixture(scope="module")
 def spoken_lm(small_trie: NgramTrie) -> LanguageModel:
-    said = {i: [spelled(word)] for i, word in enumerate(small_trie.vocabulary) if word[0] != "<"}
-    return LanguageModel(replace(small_trie, pronunciations=Pronunciations.of(LETTERS, said)))
+    said = {i: [sounds_of(word)] for i, word in enumerate(small_trie.vocabulary) if word[0] != "<"}
+    return LanguageModel(replace(small_trie, pronunciations=Pronunciations.of(SOUNDS, said)))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +49,7 @@ def decoder(spoken_lm: LanguageModel) -> LexiconBeamDecoder:
     """Narrow, with hotwords, one of which no language model knows."""
     hotwords = Hotwords([Hotword("kubernetes"), Hotword("the cat sat", 3)], TOKENS)
     assert spoken_lm.lexicon
-    lexicon = spoken_lm.lexicon.with_words({"kubernetes": [spelled("kubernetes")]}, -9.0)
+    lexicon = spoken_lm.lexicon.with_words({"kubernetes": [sounds_of("kubernetes")]}, -9.0)
     return LexiconBeamDecoder(0, FRAME_S, spoken_lm, lexicon, replace(PRONUNCIATIONS, width=20), hotwords)
 
 
@@ -95,6 +82,12 @@ class WholeHistory:
 
     def end(self, state: State) -> float:
         return -0.3 * len(state)
+
+    def ways(self, state: State, word: str) -> list[Way]:
+        return [Way(word, *self.score(state, word), settled=True)]
+
+    def fingerprint(self) -> str:
+        return "stub"
 
 
 class NoHistory(WholeHistory):
@@ -130,7 +123,7 @@ def tiny_decoder(whole_history: bool) -> LexiconBeamDecoder:
     lexicon = Lexicon(arrays, vocabulary, np.full(len(vocabulary), -1.0))
     lm = WholeHistory() if whole_history else NoHistory()
     options = replace(NOTHING_PRUNED, lm_weight=0.7, word_bonus=0.2)
-    return LexiconBeamDecoder(0, FRAME_S, lm, lexicon, options)  # type: ignore[arg-type]
+    return LexiconBeamDecoder(0, FRAME_S, lm, lexicon, options)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -179,7 +172,7 @@ def chunkings(frames: int) -> st.SearchStrategy[list[int]]:
 def test_any_chunking_gives_the_same_words_and_state(
     decoder: LexiconBeamDecoder, data: st.DataObject, seed: int, sentence: str
 ) -> None:
-    log_probs, _ = heard(sentence, seed)
+    log_probs, _ = simulate_sounds(sentence, seed)
     whole, state = decode(decoder, log_probs)
     pieces, same_state = decode(decoder, log_probs, data.draw(chunkings(len(log_probs))))
     assert pieces == whole
@@ -189,7 +182,7 @@ def test_any_chunking_gives_the_same_words_and_state(
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 10**6), sentence=st.sampled_from(SENTENCES))
 def test_what_is_committed_begins_all_that_comes_after(decoder: LexiconBeamDecoder, seed: int, sentence: str) -> None:
-    log_probs, _ = heard(sentence, seed, Noise(spread=2.5))
+    log_probs, _ = simulate_sounds(sentence, seed, Noise(spread=2.5))
     committed: list[Word] = []
     prefixes = []
     state = decoder.start()
@@ -206,7 +199,7 @@ def test_what_is_committed_begins_all_that_comes_after(decoder: LexiconBeamDecod
 
 
 def test_words_are_committed_while_the_stream_goes_on(decoder: LexiconBeamDecoder) -> None:
-    log_probs, times = heard("the cat sat on the mat " * 5 + "the cat", seed=1)
+    log_probs, times = simulate_sounds("the cat sat on the mat " * 5 + "the cat", seed=1)
     state, committed_by = decoder.start(), []
     for frame in range(len(log_probs)):
         decoded, state = decoder.step(log_probs[frame : frame + 1], state)
@@ -217,7 +210,7 @@ def test_words_are_committed_while_the_stream_goes_on(decoder: LexiconBeamDecode
 
 
 def test_times_are_those_of_the_sounds(decoder: LexiconBeamDecoder) -> None:
-    log_probs, times = heard("the cat sat on the mat", 3, Noise(spread=0.8))
+    log_probs, times = simulate_sounds("the cat sat on the mat", 3, Noise(spread=0.8))
     words, _ = decode(decoder, log_probs)
     assert text(words) == "the cat sat on the mat"
     for word, (first, last) in zip(words, times, strict=True):
@@ -226,7 +219,7 @@ def test_times_are_those_of_the_sounds(decoder: LexiconBeamDecoder) -> None:
 
 
 def test_silence_says_nothing(decoder: LexiconBeamDecoder) -> None:
-    log_probs = np.full((50, 1 + len(LETTERS)), -12, np.float32)
+    log_probs = np.full((50, 1 + len(SOUNDS)), -12, np.float32)
     log_probs[:, 0] = -1e-4
     words, state = decode(decoder, log_probs)
     assert words == []
@@ -234,7 +227,7 @@ def test_silence_says_nothing(decoder: LexiconBeamDecoder) -> None:
 
 
 def test_a_new_utterance_goes_on_in_time(decoder: LexiconBeamDecoder) -> None:
-    log_probs, _ = heard("the cat sat on the mat", seed=3)
+    log_probs, _ = simulate_sounds("the cat sat on the mat", seed=3)
     utterances, state = [], decoder.start()
     for _ in range(2):
         decoded, state = decoder.step(log_probs, state)
@@ -247,7 +240,7 @@ def test_a_new_utterance_goes_on_in_time(decoder: LexiconBeamDecoder) -> None:
 
 
 def test_one_state_serves_many_steps_and_can_be_written_down(decoder: LexiconBeamDecoder) -> None:
-    log_probs, _ = heard("the cat sat on the mat", seed=3)
+    log_probs, _ = simulate_sounds("the cat sat on the mat", seed=3)
     _, state = decoder.step(log_probs[:20], decoder.start())
     before = pickle.dumps(state)
     once = decoder.step(log_probs[20:], state)
@@ -258,8 +251,8 @@ def test_one_state_serves_many_steps_and_can_be_written_down(decoder: LexiconBea
 
 
 def test_a_long_stream_keeps_a_small_state(decoder: LexiconBeamDecoder) -> None:
-    pieces = [heard(sentence, seed)[0] for seed, sentence in enumerate(SENTENCES * 8)]
-    logits = np.random.default_rng(1).normal(0, 2, (500, 1 + len(LETTERS)))
+    pieces = [simulate_sounds(sentence, seed)[0] for seed, sentence in enumerate(SENTENCES * 8)]
+    logits = np.random.default_rng(1).normal(0, 2, (500, 1 + len(SOUNDS)))
     noise = (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32)
     state = decoder.start()
     for piece in (*pieces, noise, *pieces):
@@ -269,8 +262,8 @@ def test_a_long_stream_keeps_a_small_state(decoder: LexiconBeamDecoder) -> None:
             assert 0.999 < max(1.0, state.hypotheses[0].blank + state.hypotheses[0].nonblank) < math.inf
 
 
-def test_a_hotword_that_nobody_knows_is_heard(spoken_lm: LanguageModel, decoder: LexiconBeamDecoder) -> None:
-    log_probs, _ = heard("the kubernetes sat on the mat", 2, Noise(spread=0.5))
+def test_a_hotword_that_nobody_knows_is_simulate_sounds(spoken_lm: LanguageModel, decoder: LexiconBeamDecoder) -> None:
+    log_probs, _ = simulate_sounds("the kubernetes sat on the mat", 2, Noise(spread=0.5))
     assert spoken_lm.lexicon
     without = LexiconBeamDecoder(0, FRAME_S, spoken_lm, spoken_lm.lexicon)
     assert "kubernetes" not in text(decode(without, log_probs)[0])
@@ -279,11 +272,11 @@ def test_a_hotword_that_nobody_knows_is_heard(spoken_lm: LanguageModel, decoder:
 
 def test_a_hotword_is_preferred_to_what_sounds_alike(spoken_lm: LanguageModel) -> None:
     assert spoken_lm.lexicon
-    log_probs = np.full((4, 1 + len(LETTERS)), -20, np.float32)
+    log_probs = np.full((4, 1 + len(SOUNDS)), -20, np.float32)
     for frame, letters in enumerate(["c", "a", "tr", ""]):
         for letter in letters or [""]:
-            log_probs[frame, 0 if not letter else 1 + LETTERS.index(letter)] = -math.log(len(letters or " "))
-    lexicon = spoken_lm.lexicon.with_words({"car": [spelled("car")]}, -9.0)
+            log_probs[frame, 0 if not letter else 1 + SOUNDS.index(letter)] = -math.log(len(letters or " "))
+    lexicon = spoken_lm.lexicon.with_words({"car": [sounds_of("car")]}, -9.0)
     for weight, expected in ((-30.0, "cat"), (30.0, "car")):
         hotwords = Hotwords([Hotword("car", weight)], TOKENS, nats_per_letter=20)
         decoder = LexiconBeamDecoder(0, FRAME_S, spoken_lm, lexicon, PRONUNCIATIONS, hotwords)
@@ -292,14 +285,14 @@ def test_a_hotword_is_preferred_to_what_sounds_alike(spoken_lm: LanguageModel) -
 
 def test_sounds_are_heard_where_model_and_language_model_have_them(spoken_lm: LanguageModel) -> None:
     kinds = {
-        "sounds": make_decoder(TOKENS, FRAME_S, phones=LETTERS, lm=spoken_lm),
-        "other sounds": make_decoder(TOKENS, FRAME_S, phones=LETTERS[1:], lm=spoken_lm),
+        "sounds": make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm),
+        "other sounds": make_decoder(TOKENS, FRAME_S, phones=SOUNDS[1:], lm=spoken_lm),
         "no sounds": make_decoder(TOKENS, FRAME_S, lm=spoken_lm),
-        "no language": make_decoder(TOKENS, FRAME_S, phones=LETTERS),
-        "grammar": make_decoder(TOKENS, FRAME_S, phones=LETTERS, lm=spoken_lm, phrases=["the cat"]),
+        "no language": make_decoder(TOKENS, FRAME_S, phones=SOUNDS),
+        "grammar": make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm, phrases=["the cat"]),
     }
-    assert [name for name, kind in kinds.items() if isinstance(kind, LexiconBeamDecoder)] == ["sounds"]
-    log_probs, _ = heard("the cat sat on the mat", 3, Noise(spread=0.8))
+    assert [name for name, kind in kinds.items() if isinstance(kind, LexiconBeamDecoder)] == ["sounds", "grammar"]
+    log_probs, _ = simulate_sounds("the cat sat on the mat", 3, Noise(spread=0.8))
     rows = np.concatenate([np.full((len(log_probs), len(TOKENS)), -3, np.float32), log_probs], axis=1)
     decoded, state = kinds["sounds"].step(rows, kinds["sounds"].start())
     last, _ = kinds["sounds"].finish(state)
