@@ -3,10 +3,11 @@
     python benchmarks/decoders.py --lm en.lm --arpa en.arpa                          simulated log-probabilities
     python benchmarks/decoders.py --lm en.lm --arpa en.arpa --model m.onnx --manifest dev.jsonl
 
-ours: greedy, beam, beam with language model, the same with hotwords. Others, where they are installed: pyctcdecode with
-KenLM (pip install pyctcdecode kenlm, which need numpy < 2) and the C++ lexicon decoder of flashlight-text (pip install
-ufal-flashlight-text); they read the ARPA file and get the whole sentence at once. Times are of the process, not of the
-clock, because other things may run. --weights and --bonuses try several for our beam.
+ours by letters: greedy, beam, beam with language model, the same with hotwords; and by sounds, where model and language
+model have them: what users get. Others, where they are installed: pyctcdecode with KenLM (pip install pyctcdecode
+kenlm, which need numpy < 2) and the C++ lexicon decoder of flashlight-text (pip install ufal-flashlight-text), which
+can do both; they read the ARPA file and get the whole sentence at once. Times are of the process, not of the clock,
+because other things may run. --weights and --bonuses try several for what users get.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ import numpy as np
 import simulated_ctc
 from numpy.typing import NDArray
 from rillet.pipeline.beam import BeamDecoder
-from rillet.pipeline.beam_options import BeamOptions
+from rillet.pipeline.beam_options import PRONUNCIATIONS, BeamOptions
 from rillet.pipeline.decoder import Decoder
+from rillet.pipeline.decoding import make_decoder
 from rillet.pipeline.events import Word
 from rillet.pipeline.greedy import GreedyDecoder
 from rillet.pipeline.hotwords import Hotword, Hotwords
 from rillet.pipeline.lm import LanguageModel
+from rillet.pipeline.model_file import AcousticModel, ModelInfo
 
 FloatArray = NDArray[np.float32]
 STEP_FRAMES = 4  # frames that a stream hands on at a time
@@ -39,7 +42,7 @@ BINS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 @dataclass(frozen=True)
 class Utterance:
     text: str
-    log_probs: FloatArray  # [frames, tokens]
+    log_probs: FloatArray  # [frames, columns]
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,11 @@ class Setting:
     """What all decoders share."""
 
     tokens: list[str]
+    phones: tuple[str, ...]
     frame_s: float
     lm: LanguageModel
     arpa: Path
-    options: BeamOptions
+    options: BeamOptions  # of the search by letters
 
 
 def edits(reference: str | list[str], found: str | list[str]) -> int:
@@ -105,10 +109,11 @@ def pyctcdecode(setting: Setting) -> Callable[[FloatArray], str]:
     decoder = build_ctcdecoder(
         setting.tokens, str(setting.arpa), known, alpha=options.lm_weight, beta=options.word_bonus
     )
-    return lambda log_probs: str(decoder.decode(log_probs, beam_width=options.width))
+    letters = len(setting.tokens)
+    return lambda log_probs: str(decoder.decode(log_probs[:, :letters], beam_width=options.width))
 
 
-def flashlight(setting: Setting) -> Callable[[FloatArray], str]:
+def flashlight(setting: Setting, by_sounds: bool = False) -> Callable[[FloatArray], str]:
     from flashlight.lib.text.decoder import (
         CriterionType,
         KenLM,
@@ -119,17 +124,24 @@ def flashlight(setting: Setting) -> Callable[[FloatArray], str]:
     )
     from flashlight.lib.text.dictionary import Dictionary
 
-    tokens, options = setting.tokens, setting.options
+    tokens, options = setting.tokens, PRONUNCIATIONS if by_sounds else setting.options
+    columns = slice(len(tokens), None) if by_sounds else slice(len(tokens))
+    count, separator = (1 + len(setting.phones), 0) if by_sounds else (len(tokens), tokens.index(" "))
     known = [word for word in setting.lm.vocabulary if not word.startswith("<")]
+    if by_sounds:
+        assert setting.lm.lexicon is not None
+        said = setting.lm.lexicon.pronunciations(set(known))
+    else:
+        said = {word: [(*map(tokens.index, word), separator)] for word in known}
     words = Dictionary(known)
     words.add_entry("<unk>")
     lm = KenLM(str(setting.arpa), words)
-    space = tokens.index(" ")
-    trie = Trie(len(tokens), space)
-    for word in known:
+    trie = Trie(count, separator)
+    for word, several in said.items():
         index = words.get_index(word)
         _, score = lm.score(lm.start(False), index)
-        trie.insert([*(tokens.index(letter) for letter in word), space], index, score)
+        for spelled in several:
+            trie.insert(list(spelled), index, score)
     trie.smear(SmearingMode.MAX)
     decoder = LexiconDecoder(
         LexiconDecoderOptions(
@@ -143,18 +155,22 @@ def flashlight(setting: Setting) -> Callable[[FloatArray], str]:
             log_add=True,
             criterion_type=CriterionType.CTC,
         ),
-        trie, lm, space, 0, words.get_index("<unk>"), [], False,
+        trie, lm, separator, 0, words.get_index("<unk>"), [], False,
     )  # fmt: skip
 
     def decode(log_probs: FloatArray) -> str:
-        emissions = np.ascontiguousarray(log_probs, np.float32)
+        emissions = np.array(log_probs[:, columns], np.float32, order="C")
+        emissions[:, 0] -= options.blank_penalty
         results = decoder.decode(emissions.ctypes.data, *emissions.shape)
         return " ".join(words.get_entry(index) for index in results[0].words if index >= 0) if results else ""
 
     return decode
 
 
-def reliability(decoder: BeamDecoder, utterances: list[Utterance]) -> None:
+def reliability(
+    decoder: Decoder,  # type: ignore[type-arg]
+    utterances: list[Utterance],
+) -> None:
     """Print how often words of each confidence are right, and how far the two are apart on average (ECE)."""
     pairs: list[tuple[float, bool]] = []
     for each in utterances:
@@ -193,7 +209,11 @@ def aligned(reference: list[str], found: list[str]) -> list[int | None]:
     return partners
 
 
-def stability(decoder: BeamDecoder, utterances: list[Utterance], frame_s: float) -> None:
+def stability(
+    decoder: Decoder,  # type: ignore[type-arg]
+    utterances: list[Utterance],
+    frame_s: float,
+) -> None:
     """Print how long words wait for their commit, and how often a shown word is changed before."""
     waits: list[float] = []
     shown_words = changed = 0
@@ -221,10 +241,9 @@ def simulated(path: Path, count: int) -> list[Utterance]:
     return [Utterance(line, simulated_ctc.simulate(line, i)[0]) for i, line in enumerate(lines[:count])]
 
 
-def recorded(model_path: Path, manifest: Path, count: int) -> tuple[list[Utterance], list[str], float]:
+def recorded(model_path: Path, manifest: Path, count: int) -> tuple[list[Utterance], ModelInfo]:
     """Log-probabilities of a model for the recordings of a manifest, the look-ahead taken off."""
     import soundfile
-    from rillet.pipeline.model_file import AcousticModel
     from rillet.pipeline.resample import resampler_between
 
     model = AcousticModel.load(model_path)
@@ -244,7 +263,7 @@ def recorded(model_path: Path, manifest: Path, count: int) -> tuple[list[Utteran
             row, carried = model.step(samples[None, start : start + info.step_samples], carried)
             rows.append(row[0])
         utterances.append(Utterance(entry["text"].lower(), np.concatenate(rows)[info.look_ahead_frames : frames]))
-    return utterances, list(info.tokens), info.frame_s
+    return utterances, info
 
 
 def main() -> None:
@@ -261,14 +280,14 @@ def main() -> None:
     parser.add_argument("--bonuses", type=float, nargs="*", default=[BeamOptions.word_bonus])
     arguments = parser.parse_args()
     lm = LanguageModel.load(arguments.lm)
+    tokens, phones, frame_s = simulated_ctc.TOKENS, tuple[str, ...](), simulated_ctc.FRAME_S
     if arguments.model:
-        utterances, tokens, frame_s = recorded(arguments.model, arguments.manifest, arguments.count)
+        utterances, info = recorded(arguments.model, arguments.manifest, arguments.count)
+        tokens, phones, frame_s = list(info.tokens), info.phones, info.frame_s
     else:
-        utterances, tokens, frame_s = (
-            simulated(arguments.text, arguments.count), simulated_ctc.TOKENS, simulated_ctc.FRAME_S
-        )  # fmt: skip
+        utterances = simulated(arguments.text, arguments.count)
     options = replace(BeamOptions(), width=arguments.beam)
-    setting = Setting(tokens, frame_s, lm, arguments.arpa, options)
+    setting = Setting(tokens, phones, frame_s, lm, arguments.arpa, options)
 
     print(f"{'decoder':34} {'WER %':>6} {'CER %':>6} {'ms/frame':>9} {'RTF':>9}")
 
@@ -277,16 +296,26 @@ def main() -> None:
 
     row("greedy", streaming(GreedyDecoder(tokens, frame_s)))
     row(f"beam {options.width}", streaming(BeamDecoder(tokens, frame_s, options)))
-    best = BeamDecoder(tokens, frame_s, options, lm)
+    best: Decoder = BeamDecoder(tokens, frame_s, options, lm)  # type: ignore[type-arg]
     row(f"beam {options.width} + language model", streaming(best))
     same_pruning = replace(options, token_log_prob=-5.0, prune_nats=10.0)  # what pyctcdecode has by default
     row("  the same, pruned as pyctcdecode", streaming(BeamDecoder(tokens, frame_s, same_pruning, lm)))
     hotwords = Hotwords([Hotword.parse(text) for text in arguments.hotword or ["kubernetes"]], tokens)
     row(f"beam {options.width} + lm + hotwords", streaming(BeamDecoder(tokens, frame_s, options, lm, hotwords)))
+    by_sounds = bool(phones and lm.lexicon)
+    if by_sounds:
+        best = make_decoder(tokens, frame_s, phones=phones, lm=lm)
+        row(f"sounds, beam {PRONUNCIATIONS.width} + lm", streaming(best))
+        narrow = make_decoder(tokens, frame_s, phones=phones, lm=lm, options={"width": 16})
+        row("sounds, beam 16 + lm", streaming(narrow))
+        wanted = arguments.hotword or ["kubernetes"]
+        hot = make_decoder(tokens, frame_s, phones=phones, lm=lm, hotwords=wanted)
+        row("sounds, beam + lm + hotwords", streaming(hot))
     for weight in arguments.weights:
         for bonus in arguments.bonuses:
-            tried = replace(options, lm_weight=weight, word_bonus=bonus)
-            row(f"  weight {weight} bonus {bonus}", streaming(BeamDecoder(tokens, frame_s, tried, lm)))
+            changes = {"lm_weight": weight, "word_bonus": bonus}
+            tried = make_decoder(tokens, frame_s, phones=phones, lm=lm, options=changes)
+            row(f"  weight {weight} bonus {bonus}", streaming(tried))
     if arguments.arpa:
         for name, make in (("pyctcdecode", pyctcdecode), ("flashlight-text (C++)", flashlight)):
             try:
@@ -295,6 +324,8 @@ def main() -> None:
                 print(f"{name:34} not measured: {error}")
             else:
                 row(f"{name} {options.width}", decode)
+                if by_sounds and make is flashlight:
+                    row(f"{name}, sounds {PRONUNCIATIONS.width}", flashlight(setting, by_sounds=True))
     reliability(best, utterances)
     stability(best, utterances, frame_s)
 

@@ -163,9 +163,9 @@ class Lexicon:
         places = {bisect_left(self._vocabulary, word): word for word in words}
         wanted = {i for i, word in places.items() if i < len(self._vocabulary) and self._vocabulary[i] == word}
         found: dict[str, list[Sounds]] = {}
+        ends = np.cumsum(self._said.lengths, dtype=np.int64)
         for row in np.flatnonzero(np.isin(self._said.words, list(wanted))).tolist():
-            end = int(self._said.lengths[: row + 1].sum(dtype=np.int64))
-            sounds = self._said.sounds[end - int(self._said.lengths[row]) : end]
+            sounds = self._said.sounds[ends[row] - self._said.lengths[row] : ends[row]]
             found.setdefault(self._vocabulary[self._said.words[row]], []).append(tuple(sounds.tolist()))
         return found
 
