@@ -15,7 +15,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from ..pipeline.beam_options import BeamOptions
+from ..pipeline.beam_options import LETTERS, PRONUNCIATIONS
 from ..pipeline.endpoint import EndpointRules
 from ..pipeline.errors import RilletError
 from ..pipeline.lm_errors import DamagedLanguageModelError
@@ -96,9 +96,13 @@ def _about(model: AcousticModel, folder: Path) -> dict[str, Any]:
         del info[name]
     paths = {"model": "model.onnx", "wasm": WASM, "lm": "language.lm"}
     return {
-        "info": {**info, "error_rates": [asdict(rate) for rate in model.info.error_rates]},
+        "info": {
+            **info,
+            "columns": model.info.columns,
+            "error_rates": [asdict(rate) for rate in model.info.error_rates],
+        },
         "golden": json.loads(metadata[PREFIX + "golden"]),
-        "beam": asdict(BeamOptions()),
+        "beam": {"letters": asdict(LETTERS), "pronunciations": asdict(PRONUNCIATIONS)},
         "endpoints": asdict(EndpointRules()),
         "files": {
             name: {"path": path, "bytes": (folder / path).stat().st_size}

@@ -7,10 +7,11 @@ const job = JSON.parse(readFileSync(0, "utf8"));
 const floats = (base64) => new Float32Array(Uint8Array.from(Buffer.from(base64, "base64")).buffer);
 const fileBuffer = (path) => new Uint8Array(readFileSync(path)).buffer;
 
-async function decoderOf({ tokens, frame_s, kind, phrases, lm, options }) {
+async function decoderOf({ tokens, phones, columns, frame_s, kind, phrases, lm, options }) {
   const { makeDecoder } = await page("recogniser/decoding.js");
   const { LanguageModel } = await page("recogniser/language-model.js");
-  return makeDecoder(tokens, frame_s, { kind, phrases }, lm ? LanguageModel.read(fileBuffer(lm)) : null, options);
+  const language = lm ? LanguageModel.read(fileBuffer(lm)) : null;
+  return makeDecoder({ tokens, phones, columns }, frame_s, { kind, phrases }, language, options);
 }
 
 const tasks = {

@@ -8,7 +8,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ import soundfile  # type: ignore[import-untyped]
 from rillet.export.web import PAGE
 from rillet.pipeline import EndpointRules, Event, Final, Word
 from rillet.pipeline import lm_file as compact
-from rillet.pipeline.beam_options import BeamOptions
+from rillet.pipeline.beam_options import LETTERS, PRONUNCIATIONS, BeamOptions
 from rillet.pipeline.decoder import Decoder
 from rillet.pipeline.decoding import make_decoder
+from rillet.pipeline.lexicon import Pronunciations
+from rillet.pipeline.lexicon_beam import LexiconBeamDecoder
 from rillet.pipeline.lm import LanguageModel
 from rillet.pipeline.model_file import AcousticModel
 from rillet.pipeline.ngrams import quantise
@@ -89,8 +91,15 @@ def decodes_as_python(decoder: Decoder[Any], log_probs: FloatArray, about: dict[
     return [*words, *decoded.committed]
 
 
+def choice(kind: str, tokens: Sequence[str] = TOKENS, phones: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+    """What the page is told of a decoder."""
+    columns = len(tokens) + (1 + len(phones) if phones else 0)
+    about = {"tokens": list(tokens), "phones": list(phones), "columns": columns, "frame_s": FRAME_S}
+    return {**about, "kind": kind, "phrases": [], "options": None, **more}
+
+
 def plain(tokens: Sequence[str] = TOKENS) -> dict[str, Any]:
-    return {"tokens": list(tokens), "frame_s": FRAME_S, "kind": "plain", "phrases": [], "options": None}
+    return choice("plain", tokens)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -138,9 +147,25 @@ def test_stream(samples: int | None, make_tone_model: Callable[..., Path], tmp_p
     quiet = np.random.default_rng(0).normal(0, 1e-4, 48_000).astype(np.float32)
     silence = np.zeros(3 * 48_000, np.float32)
     parts = [speak("one two"), quiet, speak("three four five six seven"), silence, speak("end")]
-    audio = np.concatenate(parts)[:samples]
+    events = streams_as_python(tone_model, np.concatenate(parts)[:samples])
+    if samples is None:
+        assert {event.reason for event in events if isinstance(event, Final)} == {"silence", "max_length", "finish"}
+
+
+def test_stream_of_a_model_that_tells_sounds(
+    make_tone_model: Callable[..., Path], tmp_path: Path, speak: Callable[..., FloatArray]
+) -> None:
+    """Its rows are longer than there are tokens; here what is taken for sounds are the tones of more letters."""
+    more = {"tokens": json.dumps(TOKENS[:15]), "phones": json.dumps([letter.upper() for letter in TOKENS[16:]])}
+    events = streams_as_python(make_tone_model(tmp_path / "sounds.onnx", **more), speak("a bad cafe"))
+    assert isinstance(events[-1], Final)
+    assert events[-1].text == "a bad cafe"
+
+
+def streams_as_python(path: Path, audio: FloatArray) -> list[Event]:
+    """Compare all events, and return them."""
     rules = EndpointRules(before_speech_s=2.0, after_speech_s=0.5, longest_s=3.0)
-    model = RecordingModel(AcousticModel.load(tone_model))
+    model = RecordingModel(AcousticModel.load(path))
     info = model.info
     stream = Stream(model, make_decoder(info.tokens, info.frame_s, options=BeamOptions(width=1)), None, rules)  # type: ignore[arg-type]
     pieces = cut(audio, 3, 40)
@@ -151,12 +176,12 @@ def test_stream(samples: int | None, make_tone_model: Callable[..., Path], tmp_p
         "step_frames",
         "look_ahead_frames",
         "state_size",
-        "tokens",
+        "columns",
         "words_early_s",
     )
     found = run(
         "stream",
-        decoder={**plain(info.tokens), "frame_s": info.frame_s},
+        decoder={**plain(info.tokens), "columns": info.columns, "frame_s": info.frame_s},
         info={name: getattr(info, name) for name in names},
         endpoints=asdict(rules),
         audio=[packed(piece) for piece in pieces],
@@ -165,8 +190,7 @@ def test_stream(samples: int | None, make_tone_model: Callable[..., Path], tmp_p
     for ours, theirs in zip(found, events, strict=True):
         same_words(ours.pop("words"), theirs.words)
         assert ours == event_fields(theirs)
-    if samples is None:
-        assert {event.reason for event in events if isinstance(event, Final)} == {"silence", "max_length", "finish"}
+    return events
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 16_000, 32_000, 44_100, 48_000, 96_000])
@@ -195,7 +219,7 @@ def lm_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("lm")
     lines = [*SENTENCES * 3, *["the cat ran to the house", "naïve élan", "yes", "no no"] * 2]
     (folder / "text").write_text("\n".join(lines), encoding="utf-8")
-    trie = build([Source((folder / "text",), 1.0)], BuildOptions(order=3, vocabulary=1000))
+    trie = build([Source((folder / "text",), 1.0)], BuildOptions(order=3, vocabulary=1000, pronounce=False))
     compact.write(quantise(trie) if request.param == "quantised" else trie, folder / "small.lm")
     return folder / "small.lm"
 
@@ -266,7 +290,11 @@ PHRASES = ["turn on the light", "turn on", "one", "one two", "one two three", "s
 
 
 def beam(kind: str, options: BeamOptions, **more: Any) -> dict[str, Any]:
-    return {"tokens": TOKENS, "frame_s": FRAME_S, "kind": kind, "phrases": [], "options": asdict(options), **more}
+    return choice(kind, options=both(letters=options), **more)
+
+
+def both(letters: BeamOptions = LETTERS, pronunciations: BeamOptions = PRONUNCIATIONS) -> dict[str, Any]:
+    return {"letters": asdict(letters), "pronunciations": asdict(pronunciations)}
 
 
 @pytest.mark.parametrize("width", [2, 16, 64])
@@ -284,7 +312,7 @@ def test_beam_with_tokens_of_several_letters(lm_path: Path) -> None:
     values = np.random.default_rng(5).normal(0, 3, (200, len(tokens)))
     log_probs = (values - np.logaddexp.reduce(values, axis=1, keepdims=True)).astype(np.float32)
     decoder = make_decoder(tokens, FRAME_S, lm=LanguageModel.load(lm_path), options=options)
-    about = {**beam("language", options, lm=str(lm_path)), "tokens": tokens}
+    about = beam("language", options, tokens=tokens, lm=str(lm_path))
     assert len(decodes_as_python(decoder, log_probs, about)) > 5
 
 
@@ -308,3 +336,125 @@ def test_long_noise_under_every_kind_of_search(lm_path: Path) -> None:
     assert decodes_as_python(decoder, log_probs, beam("language", options, lm=str(lm_path)))
     decoder = make_decoder(TOKENS, FRAME_S, options=options, phrases=PHRASES)
     assert decodes_as_python(decoder, log_probs[:400], beam("phrases", options, phrases=PHRASES))
+
+
+# ---- Beam search over sounds ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["small", "quantised", "shipped"])
+def said_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A compact language model that says how words sound: many alike, some in two ways, some as others begin."""
+    if request.param == "shipped":
+        if not SHIPPED_LM.is_file() or LanguageModel.load(SHIPPED_LM).lexicon is None:
+            pytest.skip("there is no language model with pronunciations yet")
+        return SHIPPED_LM
+    from rillet.models.lm.build import BuildOptions, build
+    from rillet.models.lm.corpus import Source
+
+    folder = tmp_path_factory.mktemp("said")
+    lines = [*SENTENCES * 3, *["the cat ran to the house", "naïve élan", "yes", "no no"] * 2]
+    (folder / "text").write_text("\n".join(lines), encoding="utf-8")
+    trie = build([Source((folder / "text",), 1.0)], BuildOptions(order=3, vocabulary=1000, pronounce=False))
+    chance = random.Random(2)
+    sounds = [tuple(chance.choices(range(1, 9), k=chance.choice([1, 2, 3, 4]))) for _ in range(20)]
+    words = {
+        i: chance.sample(sounds, chance.choice([1, 2])) for i, word in enumerate(trie.vocabulary) if word[0] != "<"
+    }
+    said = Pronunciations.of("ABCDEFGH", words)
+    if request.param == "quantised":
+        trie, said = quantise(trie), replace(said, words=said.words.astype(np.uint32))  # as of a large vocabulary
+    compact.write(replace(trie, pronunciations=said), folder / "small.lm")
+    return folder / "small.lm"
+
+
+def normalised(logits: npt.NDArray[np.float64]) -> FloatArray:
+    return (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)).astype(np.float32)
+
+
+def say(lm: LanguageModel, sentence: str, seed: int, peak: float = 5.0) -> FloatArray:
+    """What a network hears that tells letters (here it does not) and sounds."""
+    chance, sounds = np.random.default_rng(seed), list[int]()
+    assert lm.lexicon is not None
+    known = lm.lexicon.pronunciations(sentence.split())
+    for word in sentence.split():
+        for sound in known[word][0]:
+            sounds += [sound] * chance.integers(1, 3) + [0] * chance.integers(0, 2)
+        sounds += [-1] * chance.integers(0, 4)  # silence
+    logits = chance.normal(0, 1, (len(sounds), 1 + len(lm.lexicon.phones)))
+    for row, sound in zip(logits, sounds, strict=True):
+        row[max(sound, 0)] += peak if sound >= 0 else 12.0
+    return np.hstack([normalised(chance.normal(0, 3, (len(sounds), len(TOKENS)))), normalised(logits)])
+
+
+def by_sounds(lm: LanguageModel, lm_path: Path, **options: Any) -> tuple[Decoder[Any], dict[str, Any]]:
+    """The decoder, and what makes the page's."""
+    assert lm.lexicon is not None
+    phones, lm_options = lm.lexicon.phones, replace(PRONUNCIATIONS, **options)
+    decoder = make_decoder(TOKENS, FRAME_S, phones=phones, lm=lm, options=lm_options)
+    assert isinstance(decoder, LexiconBeamDecoder)
+    return decoder, choice("language", phones=phones, lm=str(lm_path), options=both(pronunciations=lm_options))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("peak", [2.5, 5.0])
+def test_words_by_their_sounds(said_path: Path, seed: int, peak: float) -> None:
+    lm = LanguageModel.load(said_path)
+    decoder, about = by_sounds(lm, said_path)
+    log_probs = say(lm, " ".join(SENTENCES * 2), seed, peak)
+    assert len(decodes_as_python(decoder, log_probs, about, seed)) > 20
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"width": 2},
+        {"width": 20, "commit_after_s": 0.3},
+        {"word_bonus": -3.0, "blank_penalty": 0.0, "tokens_per_frame": 3},
+        {"lm_weight": 0.3, "prune_nats": 6.0, "token_log_prob": -3.0},
+    ],
+)
+def test_words_by_their_sounds_with_other_options(said_path: Path, options: dict[str, Any]) -> None:
+    lm = LanguageModel.load(said_path)
+    decoder, about = by_sounds(lm, said_path, **options)
+    assert decodes_as_python(decoder, say(lm, " ".join(SENTENCES), 7, 3.5), about, 7)
+
+
+def test_readings_that_tie(said_path: Path) -> None:
+    """All sounds are equally likely in most frames, and the words of a quantised model often are: the order decides."""
+    lm = LanguageModel.load(said_path)
+    decoder, about = by_sounds(lm, said_path, width=30)
+    columns = about["columns"] - len(TOKENS)
+    logits = np.random.default_rng(3).choice([0.0, 3.0], (300, columns), p=[0.7, 0.3])
+    log_probs = np.hstack([np.zeros((300, len(TOKENS)), np.float32), normalised(logits)])
+    assert decodes_as_python(decoder, log_probs, about)
+
+
+def test_a_recording_cut_off_in_a_word_keeps_the_words_before(said_path: Path) -> None:
+    lm = LanguageModel.load(said_path)
+    decoder, about = by_sounds(lm, said_path, width=1, commit_after_s=60.0)
+    log_probs = say(lm, SENTENCES[1], 1, 9.0)
+    state, cut_off = decoder.start(), 0
+    for frame in range(40, 90):  # until there is a place in the middle of a word
+        _, state = decoder.step(log_probs[:frame], decoder.start())
+        (best,) = state.hypotheses
+        if best.words and not decoder._lexicon.words(best.node):  # type: ignore[attr-defined]
+            cut_off = frame
+            break
+    assert cut_off
+    assert decodes_as_python(decoder, log_probs[:cut_off], about)[-1].text == best.words[-1].text
+
+
+def test_decoders_by_letters_hear_no_sounds(said_path: Path) -> None:
+    lm = LanguageModel.load(said_path)
+    assert lm.lexicon is not None
+    phones, letters = lm.lexicon.phones, simulate(SENTENCES[0], 1)[0]
+    sounds = np.full((len(letters), 1 + len(phones)), 9, np.float32)
+    log_probs = np.hstack([letters, sounds])
+    greedy = make_decoder(TOKENS, FRAME_S, phones=phones, options=BeamOptions(width=1))
+    assert decodes_as_python(greedy, log_probs, choice("plain", phones=phones))
+    grammar = make_decoder(TOKENS, FRAME_S, phrases=PHRASES)
+    decodes_as_python(grammar, log_probs, choice("phrases", phones=phones, phrases=PHRASES, options=both()))
+    foreign = phones[::-1]  # sounds of another language: what the words sound like is not known
+    by_letters = make_decoder(TOKENS, FRAME_S, phones=foreign, lm=lm)
+    about = choice("language", phones=foreign, lm=str(said_path), options=both())
+    assert decodes_as_python(by_letters, log_probs, about)

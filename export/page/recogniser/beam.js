@@ -27,7 +27,8 @@ import { spansOf, toWord } from "./word-times.js";
 const BLANK = 0;
 const SMALLEST_MASS = 1e-120;
 const LARGEST_MASS = 1e120; // lifted letters let masses grow, where nothing stops the talk
-const COMMIT_EVERY_FRAMES = 8; // commits happen at frames divisible by this, so that they do not depend on the chunking
+// commits happen at frames divisible by this, so that they do not depend on the chunking
+export const COMMIT_EVERY_FRAMES = 8;
 const LANGUAGE_GAIN_NATS = 4; // a text may gain so much by one more token, when a likely word is finished
 const GRAMMAR_PRUNE_NATS = 30; // leaving a phrase that was begun costs much at once
 const GRAMMAR_TOKEN_LOG_PROB = -14; // a grammar forbids most tokens, and the right one may be unlikely
@@ -35,13 +36,15 @@ const GRAMMAR_TOKEN_LOG_PROB = -14; // a grammar forbids most tokens, and the ri
 export class BeamDecoder {
   /**
    * @param {string[]} tokens
+   * @param {number} columns of log-probabilities; the first are those of the tokens
    * @param {number} frameS
    * @param {BeamOptions} options
    * @param {LanguageModel | null} lm
    * @param {Grammar | null} grammar
    */
-  constructor(tokens, frameS, options, lm, grammar) {
+  constructor(tokens, columns, frameS, options, lm, grammar) {
     this.tokens = tokens;
+    this.columns = columns;
     this.frameS = frameS;
     this.options = options;
     this.grammar = grammar;
@@ -67,14 +70,14 @@ export class BeamDecoder {
   }
 
   /**
-   * @param {Float32Array} logProbs [frames * tokens]
+   * @param {Float32Array} logProbs [frames * columns]
    * @param {BeamState} state
    * @returns {[Decoded, BeamState]}
    */
   step(logProbs, state) {
     /** @type {Word[]} */
     const committed = [];
-    for (let row = 0; row < logProbs.length; row += this.tokens.length) {
+    for (let row = 0; row < logProbs.length; row += this.columns) {
       const blank = logProbs[row];
       const candidates = this.likelyTokens(logProbs.subarray(row, row + this.tokens.length));
       state = candidates.length ? this.hear(state, blank, candidates) : this.hearNothing(state, blank);

@@ -14,10 +14,12 @@ const MAX_WORD_TOKENS = 64; // noise without a space in it is cut here
 export class GreedyDecoder {
   /**
    * @param {string[]} tokens tokens[0] is the blank; a space inside a token is a word boundary
+   * @param {number} columns of log-probabilities; the first are those of the tokens
    * @param {number} frameS seconds of audio to a row
    */
-  constructor(tokens, frameS) {
+  constructor(tokens, columns, frameS) {
     this.tokens = tokens;
+    this.columns = columns;
     this.frameS = frameS;
   }
 
@@ -27,7 +29,7 @@ export class GreedyDecoder {
   }
 
   /**
-   * @param {Float32Array} logProbs [frames * tokens]
+   * @param {Float32Array} logProbs [frames * columns]
    * @param {GreedyState} state
    * @returns {[Decoded, GreedyState]}
    */
@@ -35,7 +37,7 @@ export class GreedyDecoder {
     const count = this.tokens.length;
     const committed = [];
     let { frame, token: previous, word } = state;
-    for (let row = 0; row < logProbs.length; row += count, frame++) {
+    for (let row = 0; row < logProbs.length; row += this.columns, frame++) {
       let token = BLANK;
       for (let i = 1; i < count; i++) if (logProbs[row + i] > logProbs[row + token]) token = i;
       const logProb = logProbs[row + token];

@@ -3,9 +3,11 @@
  * A back-off n-gram model in use, as pipeline/lm.py: how likely a word is after others, and how likely a word begins with
  * given letters. The state is a list of positions in the trie: of the last word, the last two words, and so on.
  */
+import { Lexicon } from "./lexicon.js";
 import { readLanguageModel } from "./lm-file.js";
 
 /**
+ * @import { Pronunciations } from "./lexicon.js"
  * @import { Level } from "./lm-file.js"
  * @typedef {number[]} LmState
  */
@@ -16,11 +18,15 @@ export class LanguageModel {
   /**
    * @param {string[]} vocabulary sorted
    * @param {Level[]} levels
+   * @param {Pronunciations | null} said
    */
-  constructor(vocabulary, levels) {
+  constructor(vocabulary, levels, said) {
     this.vocabulary = vocabulary;
     this.levels = levels;
     this.order = levels.length;
+    this.said = said;
+    /** @type {Lexicon | null} */
+    this.sounds = null; // made when it is first asked for
     this.unknown = this.position("<unk>");
     this.sentenceEnd = this.position("</s>");
     // p(word begins so) is a difference of two of these, because such words stand side by side
@@ -36,8 +42,8 @@ export class LanguageModel {
 
   /** @param {ArrayBuffer} buffer a compact language model file */
   static read(buffer) {
-    const { vocabulary, levels } = readLanguageModel(buffer);
-    return new LanguageModel(vocabulary, levels);
+    const { vocabulary, levels, said } = readLanguageModel(buffer);
+    return new LanguageModel(vocabulary, levels, said);
   }
 
   /** @param {string} word */
@@ -109,6 +115,15 @@ export class LanguageModel {
     }
     for (const [letter, mass] of shares) shares.set(letter, mass / total);
     return shares;
+  }
+
+  /** How the words sound; null if the file does not say it. */
+  lexicon() {
+    if (!this.sounds && this.said) {
+      const logProbs = Float64Array.from(this.vocabulary, (_, i) => logProb(this.levels[0], i));
+      this.sounds = new Lexicon(this.said, this.vocabulary, logProbs);
+    }
+    return this.sounds;
   }
 
   /**

@@ -5,6 +5,8 @@
  */
 
 /**
+ * @import { Pronunciations } from "./lexicon.js"
+ *
  * All n-grams of one order; see pipeline/ngrams.py.
  * @typedef {object} Level
  * @property {Uint16Array | Uint32Array} words
@@ -22,7 +24,7 @@ const TYPES = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, flo
 
 /**
  * @param {ArrayBuffer} buffer the file
- * @returns {{vocabulary: string[], levels: Level[]}}
+ * @returns {{vocabulary: string[], levels: Level[], said: Pronunciations | null}}
  */
 export function readLanguageModel(buffer) {
   const text = new TextDecoder();
@@ -36,12 +38,14 @@ export function readLanguageModel(buffer) {
   if (Number(header.bytes) !== buffer.byteLength) throw new Error("The language model is damaged: it is cut short.");
   const start = Math.ceil((PREAMBLE_BYTES + length) / 8) * 8;
   const levels = Array.from({ length: header.order }, () => /** @type {any} */ ({}));
+  const said = header.phones ? /** @type {any} */ ({ phones: header.phones }) : null;
   let vocabulary = [""];
   for (const { name, dtype, count, offset } of header.sections) {
     const array = new TYPES[/** @type {keyof typeof TYPES} */ (dtype)](buffer, start + offset, count);
-    const [order, field] = name.split(".");
+    const [part, field] = name.split(".");
     if (name === "vocabulary") vocabulary = text.decode(array).split("\n").slice(0, -1);
-    else levels[Number(order) - 1][field] = array;
+    else if (part === "said") said[field] = array;
+    else levels[Number(part) - 1][field] = array;
   }
-  return { vocabulary, levels };
+  return { vocabulary, levels, said };
 }

@@ -27,6 +27,8 @@ import { concatenate } from "./numbers.js";
  * @property {number} words_early_s
  * @property {number} state_size
  * @property {string[]} tokens
+ * @property {string[]} phones
+ * @property {number} columns of the log-probabilities: those of the tokens, then a blank and the phones if there are any
  * @property {string} name
  * @property {string} language
  */
@@ -96,7 +98,7 @@ export class Stream {
   async feed(audio, endFrame = Infinity) {
     const { info } = this.model;
     const step = info.step_frames * info.samples_per_frame;
-    const width = info.tokens.length;
+    const width = info.columns;
     /** @type {Event[]} */
     const events = [];
     for (let start = 0; start < audio.length; start += step) {

@@ -60,7 +60,7 @@ async function load() {
 function start(choice) {
   const { info, model, lm, beam, endpoints } = loaded;
   const frameS = info.samples_per_frame / info.sample_rate_hz;
-  const decoder = makeDecoder(info.tokens, frameS, choice, lm, beam);
+  const decoder = makeDecoder(info, frameS, choice, lm, beam);
   stream = new Stream(model, decoder, new Endpointer(endpoints, frameS, info.look_ahead_frames));
   computeMs = 0;
 }
