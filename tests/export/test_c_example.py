@@ -136,6 +136,17 @@ def test_tokens_of_other_alphabets_and_of_many_letters(
     assert run(program, model, samples.tobytes()).stdout == f"{expected}\n"
 
 
+def test_a_model_that_tells_sounds(
+    program: Path, tmp_path: Path, make_tone_model: Callable[..., Path], speak: Speak
+) -> None:
+    """Its rows are longer than there are tokens; here what is taken for sounds are the tones of more letters."""
+    tokens, phones = ["", " ", "'", *"abcdefghijkl"], [*"NOPQRSTUVWXYZ"]
+    model = make_tone_model(tmp_path / "sounds.onnx", tokens=json.dumps(tokens), phones=json.dumps(phones))
+    samples = pcm(speak("a bad cafe"))
+    assert in_python(model, samples) == "a bad cafe"
+    assert run(program, model, samples.tobytes()).stdout == "a bad cafe\n"
+
+
 def test_words_come_while_the_sound_still_comes(program: Path, tone_model: Path, speak: Speak) -> None:
     first, second = pcm(speak("hello there ")).tobytes(), pcm(speak("world")).tobytes()
     with subprocess.Popen([program, tone_model], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

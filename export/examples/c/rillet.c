@@ -4,7 +4,7 @@
  *
  * Standard input: 16-bit mono samples at the model's rate, as WAV or alone. Standard output: each word once its end was
  * heard (greedy CTC: the likeliest token of each frame, repeats merged, blanks dropped). All sizes, and the tokens, are
- * read from the model's metadata. One step takes always the same time, and the memory never grows.
+ * read from the model. One step takes always the same time, and the memory never grows.
  */
 #include <onnxruntime_c_api.h>
 #include <stdint.h>
@@ -25,9 +25,7 @@ static void fail(const char *what, const char *why) {
     exit(2);
 }
 
-static void check(OrtStatus *status) {
-    if (status) fail("onnxruntime", ort->GetErrorMessage(status));
-}
+static void check(OrtStatus *status) { if (status) fail("onnxruntime", ort->GetErrorMessage(status)); }
 
 static void *allocate(size_t count, size_t size) {
     void *memory = calloc(count ? count : 1, size);
@@ -64,8 +62,7 @@ static char **strings(char *json, int64_t *count) {
         char *to = items[*count] = ++json;
         while (*json && *json != '"') {
             if (*json == '\\' && json[1] == 'u') {
-                json += 2;
-                to = unescape(&json, to);
+                json += 2, to = unescape(&json, to);
             } else {
                 json += *json == '\\' && json[1];
                 *to++ = *json++;
@@ -128,8 +125,7 @@ static int spelled, words;  /* tokens in it; words before it */
 static void end_word(void) {
     if (word[0]) printf("%s%s", words++ ? " " : "", word);
     fflush(stdout);
-    spelled = 0;
-    word[0] = 0;
+    spelled = word[0] = 0;
 }
 
 static void spell(const char *token) {
@@ -170,8 +166,13 @@ int main(int argc, char **argv) {
     int64_t frame = number("rillet.samples_per_frame"), frames = number("rillet.step_frames"), tokens;
     int64_t look_ahead = number("rillet.look_ahead_frames"), state_size = number("rillet.state_size");
     char **text = strings(entry("rillet.tokens"), &tokens);
+    OrtTypeInfo *type; const OrtTensorTypeAndShapeInfo *shape; int64_t size[3] = {0};
+    check(ort->SessionGetOutputTypeInfo(session, 0, &type));
+    check(ort->CastTypeInfoToTensorInfo(type, &shape)), check(ort->GetDimensions(shape, size, 3));
+    const int64_t columns = size[2]; /* of log_probs: the tokens, then in some models sounds, which are not used here */
+    if (columns < tokens) fail(argv[1], "log_probs has fewer columns than there are tokens");
     float *audio, *log_probs, *states[2];
-    OrtValue *in = tensor(memory, &audio, 1, frames * frame, 2), *out = tensor(memory, &log_probs, frames, tokens, 3);
+    OrtValue *in = tensor(memory, &audio, 1, frames * frame, 2), *out = tensor(memory, &log_probs, frames, columns, 3);
     OrtValue *state[2] = {tensor(memory, &states[0], 1, state_size, 2), tensor(memory, &states[1], 1, state_size, 2)};
 
     begin_sound(number("rillet.sample_rate_hz"));
@@ -186,10 +187,9 @@ int main(int argc, char **argv) {
         check(ort->Run(session, NULL, (const char *[]){"audio", "state"}, inputs, 2,
                        (const char *[]){"log_probs", "next_state"}, 2, outputs));
         for (int64_t row = 0; row < frames && rows < end; row++, rows++) {
-            const float *scores = log_probs + row * tokens;
+            const float *scores = log_probs + row * columns;
             int64_t best = 0;
-            for (int64_t token = 1; token < tokens; token++)
-                if (scores[token] > scores[best]) best = token;
+            for (int64_t token = 1; token < tokens; token++) best = scores[token] > scores[best] ? token : best;
             if (rows < look_ahead) continue; /* about the time before the sound */
             if (best && best != before) spell(text[best]);
             before = best;
