@@ -80,7 +80,7 @@ def decodes_as_python(decoder: Decoder[Any], log_probs: FloatArray, about: dict[
     """Compare what is committed and volatile after every piece, and return all words."""
     pieces = cut(log_probs, seed)
     found = run("decode", decoder=about, pieces=[packed(piece) for piece in pieces])
-    state, words = decoder.start(), []
+    state, words = decoder.start(), list[Word]()
     for piece, step in zip(pieces, found, strict=False):
         decoded, state = decoder.step(piece, state)
         same_words(step["committed"], decoded.committed)
@@ -253,7 +253,7 @@ def test_text_and_subtitles() -> None:
             time_s += length_s + chance.choice([0, 0, 0.1, 0.5, 2.0])
         time_s += chance.choice([0, 1])
         text = " ".join(word.text for word in words)
-        finals.append(Final(number, text, tuple(words), chance.choice(["silence", "max_length", "finish"])))  # type: ignore[arg-type]
+        finals.append(Final(number, text, tuple(words), chance.choice(["silence", "max_length", "finish"])))
     txt, srt = io.StringIO(), io.StringIO()
     for writer in (TextWriter(txt), SrtWriter(srt)):
         for final in finals:
