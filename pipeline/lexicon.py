@@ -59,6 +59,17 @@ class Pronunciations:
             self.lengths.min() > 0 and 1 <= self.sounds.min() <= self.sounds.max() <= len(self.phones)
         ):
             raise ValueError("its pronunciations have sounds without names")
+        table = self.table()
+        first_difference = (table[1:] != table[:-1]).argmax(axis=1)[:, None]
+        before, later = (np.take_along_axis(rows, first_difference, 1) for rows in (table[:-1], table[1:]))
+        if (later < before).any():
+            raise ValueError("its pronunciations are not sorted")
+
+    def table(self) -> NDArray[np.uint8]:
+        """The sounds of each pronunciation and zeros behind them, [n, longest + 1]."""
+        table = np.zeros((len(self.lengths), int(self.lengths.max(initial=0)) + 1), np.uint8)
+        table[np.arange(table.shape[1]) < self.lengths[:, None]] = self.sounds
+        return table
 
 
 class Lexicon:
@@ -84,10 +95,8 @@ class Lexicon:
         self._size = len(self._promises)
 
     def _build(self, said: Pronunciations, log_probs: NDArray[np.float64]) -> None:
-        lengths = said.lengths.astype(np.int64)
-        rows, deepest = len(lengths), int(lengths.max(initial=0))
-        table = np.zeros((rows, deepest + 1), np.uint8)  # zeros behind the sounds
-        table[np.arange(deepest + 1) < lengths[:, None]] = said.sounds
+        lengths, table = said.lengths, said.table()
+        rows, deepest = len(table), table.shape[1] - 1
         differs = np.ones((rows, deepest + 1), bool)
         differs[1:] = np.logical_or.accumulate(table[1:] != table[:-1], axis=1)
         above, above_count = np.zeros(rows, np.int64), 1  # the node of each row one level up; the root

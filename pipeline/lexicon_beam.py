@@ -161,9 +161,10 @@ class LexiconBeamDecoder:
                 ]
             for mass, words, lm in ends:
                 if whole:
-                    mass *= math.exp(self.options.lm_weight * self._lm.end(lm))
-                if not mass:
-                    continue
+                    end = self._lm.end(lm)
+                    if end == -math.inf:  # in the middle of a phrase
+                        continue
+                    mass *= math.exp(self.options.lm_weight * end)
                 key = tuple(word.text for word in words)
                 masses[key] = masses.get(key, 0.0) + mass
                 if mass > bearers.get(key, (0.0, ()))[0]:

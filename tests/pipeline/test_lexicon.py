@@ -99,6 +99,11 @@ def test_a_language_model_file_keeps_pronunciations(small_trie: NgramTrie, tmp_p
         {"lengths": np.array([0], np.uint8), "sounds": np.zeros(0, np.uint8)},
         {"sounds": np.array([1, 5], np.uint8)},
         {"sounds": np.array([0, 1], np.uint8)},
+        {
+            "words": np.array([3, 4], np.uint16),
+            "lengths": np.array([2, 1], np.uint8),
+            "sounds": np.array([1, 2, 1], np.uint8),
+        },
     ],
 )
 def test_pronunciations_that_do_not_fit_are_refused(
