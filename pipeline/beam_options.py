@@ -31,7 +31,7 @@ PRONUNCIATIONS = BeamOptions(  # and these for one over the sounds of a lexicon
     commit_after_s=2.0,
     lm_weight=0.9,
     word_bonus=0.0,
-    blank_penalty=2.4,
+    blank_penalty=1.2,
 )
 PHRASES = replace(  # over the sounds of phrases: hardly anything is said, and what was said may have been unlikely
     PRONUNCIATIONS,

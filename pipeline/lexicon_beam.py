@@ -6,11 +6,15 @@ when the next one begins (or the utterance ends), and then the language model co
 the sounds can become is a promise (Ney and Ortmanns 2000, "Progress in dynamic programming search for LVCSR").
 Hypotheses with the same node and the same language-model state have the same future: they become one, whose mass is
 their sum and whose words are those of the likelier.
+
+Letters, which the model tells beside sounds, have one thing to say: where none of them is certain, as in noise, nobody
+spoke, and words are not believed.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -28,6 +32,10 @@ from .lm import CACHE_SIZE, State, Way
 
 BLANK = 0
 NO_SOUND = -1
+PEAK_S = 0.05  # a sound is heard as a peak in its middle: a word reaches so much further than its peaks
+CERTAIN_LOG_PROB = math.log(0.05)  # of the letters' blank, at most, where a letter is certain, ...
+CERTAIN_BEFORE, CERTAIN_AFTER = 25, 3  # ... as one must be so many frames before a word, in it, or behind it
+CERTAIN_KEPT = 250  # frames for which it is remembered: more than a word can wait
 CONFIDENCE = (2.1, 1.0, 1.4)  # log-odds: constant, weight of the mean log-probability, of the logarithm of the share
 
 
@@ -63,7 +71,8 @@ class LexiconState(NamedTuple):
 
     frame: int  # the next one, counted from the start of the stream
     hypotheses: tuple[Hypothesis, ...]  # best first
-    until: int  # frame in which the last committed word ended
+    until_s: float  # where the last committed word ended
+    certain: tuple[int, ...]  # the last frames in which a letter was certain
 
 
 class _Finish(NamedTuple):
@@ -120,7 +129,7 @@ class LexiconBeamDecoder:
 
     def _begin(self, frame: int) -> LexiconState:
         nothing = Hypothesis(ROOT, self._lm.start(), hot.ROOT, 1.0, 0.0, NO_SOUND, (), frame, frame, 0.0, 0)
-        return LexiconState(frame, (nothing,), frame - 1)
+        return LexiconState(frame, (nothing,), frame * self._frame_s, ())
 
     def fingerprint(self) -> str:
         parts = (self._lm, self._lexicon, self._hotwords)
@@ -130,17 +139,20 @@ class LexiconBeamDecoder:
     def step(self, log_probs: FloatArray, state: LexiconState) -> tuple[Decoded, LexiconState]:
         """Read frames (see `Decoder.step`); log_probs are float32 [frames, tokens + 1 + sounds]."""
         committed: list[Word] = []
-        for blank, sounds in self._likely_sounds(log_probs[:, self._tokens :]):
+        certain = log_probs[:, BLANK] <= CERTAIN_LOG_PROB if self._tokens else np.ones(len(log_probs), bool)
+        for sure, (blank, sounds) in zip(certain, self._likely_sounds(log_probs[:, self._tokens :]), strict=True):
+            if sure:
+                state = state._replace(certain=(*state.certain[1 - CERTAIN_KEPT :], state.frame))
             state = self._hear(state, blank, sounds) if sounds else self._hear_nothing(state)
             if state.frame % COMMIT_EVERY_FRAMES == 0:
                 words, state = self._commit(state)
                 committed += words
-        return Decoded(tuple(committed), self._words(self._open(state), state.until)), state
+        return Decoded(tuple(committed), self._words(state, self._open(state))), state
 
     def finish(self, state: LexiconState) -> tuple[Decoded, LexiconState]:
         best = self.n_best(state, 1, whole=True)
         # where no last word could end, as in a recording that is cut off, the words before it are not lost
-        words = best[0].words if best else self._words(_settled_words(state.hypotheses[0].words), state.until)
+        words = best[0].words if best else self._words(state, _settled_words(state.hypotheses[0].words))
         return Decoded(words), self._begin(state.frame)
 
     def n_best(self, state: LexiconState, count: int, whole: bool = False) -> list[Alternative]:
@@ -165,6 +177,7 @@ class LexiconBeamDecoder:
                     if end == -math.inf:  # in the middle of a phrase
                         continue
                     mass *= math.exp(self.options.lm_weight * end)
+                words = tuple(word for word in words if _believed(word, state))
                 key = tuple(word.text for word in words)
                 masses[key] = masses.get(key, 0.0) + mass
                 if mass > bearers.get(key, (0.0, ()))[0]:
@@ -172,7 +185,7 @@ class LexiconBeamDecoder:
         ranked = sorted(bearers, key=lambda key: (-masses[key], key))
         total = sum(masses.values())
         return [
-            Alternative(self._words(bearers[key][1], state.until, masses[key] / total), math.log(masses[key]))
+            Alternative(self._words(state, bearers[key][1], masses[key] / total), math.log(masses[key]))
             for key in ranked[:count]
         ]
 
@@ -207,7 +220,7 @@ class LexiconBeamDecoder:
         hypotheses = state.hypotheses
         if any(hypothesis.nonblank for hypothesis in hypotheses):
             hypotheses = tuple(each._replace(blank=each.blank + each.nonblank, nonblank=0.0) for each in hypotheses)
-        return LexiconState(state.frame + 1, hypotheses, state.until)
+        return state._replace(frame=state.frame + 1, hypotheses=hypotheses)
 
     def _hear(self, state: LexiconState, blank: float, sounds: list[tuple[int, float, float]]) -> LexiconState:
         """One frame of the search."""
@@ -269,7 +282,7 @@ class LexiconBeamDecoder:
             if score < least:
                 break
             kept.append(_moved(key, reached[key], scale, state.frame, log_probs))
-        return LexiconState(state.frame + 1, tuple(kept), state.until)
+        return state._replace(frame=state.frame + 1, hypotheses=tuple(kept))
 
     def _finished(self, node: int, lm: State, hotword: int) -> tuple[_Finish, ...]:
         """The words that the open one can be."""
@@ -311,7 +324,8 @@ class LexiconBeamDecoder:
         shared = min(_common(best, each.words) for each in state.hypotheses)
         oldest = state.frame - self._wait_frames
         waited = sum(word.last < oldest for word in best)
-        count = _settled(best, max(shared, waited))
+        known = sum(word.last + CERTAIN_AFTER < state.frame for word in best)  # whether to be believed
+        count = _settled(best, min(known, max(shared, waited)))
         state = self._with_shares(state)
         if not count:
             return (), state
@@ -321,8 +335,10 @@ class LexiconBeamDecoder:
             for each in state.hypotheses
             if _common(best[:count], each.words) == count
         )
-        words = self._words(best[:count], state.until)
-        return words, LexiconState(state.frame, agreeing, round(words[-1].end_s / self._frame_s) - 1)
+        following = best[count].first if count < len(best) else state.hypotheses[0].first
+        words = self._words(state, best[:count], following=following)
+        until_s = words[-1].end_s if words else state.until_s
+        return words, state._replace(hypotheses=agreeing, until_s=until_s)
 
     def _with_shares(self, state: LexiconState) -> LexiconState:
         """Write down the posterior of each finished word of the best hypothesis when it is first seen.
@@ -342,18 +358,32 @@ class LexiconBeamDecoder:
             words.append(word)
         return state._replace(hypotheses=(best._replace(words=tuple(words)), *state.hypotheses[1:]))
 
-    def _words(self, said: Sequence[Said], until: int, share: float = 1.0) -> tuple[Word, ...]:
-        """Words in seconds; `share` is the posterior of those that have none yet.
+    def _words(
+        self, state: LexiconState, said: Sequence[Said], share: float = 1.0, following: int | None = None
+    ) -> tuple[Word, ...]:
+        """Those to be believed, in seconds.
 
-        What was committed may have ended later in the hypothesis that was the best then: none begins before `until`.
+        Args:
+            share: the posterior of words that have none yet.
+            following: frame in which the word behind them begins, if there is one.
         """
-        words = []
-        for each in said:
-            first = max(each.first, until + 1)
-            until = max(each.last, first)
-            confidence = _confidence(each.log_prob, each.share or share)
-            words.append(Word(each.text, first * self._frame_s, (until + 1) * self._frame_s, confidence))
+        said, until_s, words = [each for each in said if _believed(each, state)], state.until_s, list[Word]()
+        firsts = [*(each.first for each in said[1:]), following][: len(said)]
+        for each, next_first in zip(said, firsts, strict=True):
+            # in the hypothesis that was the best then, committed words may have ended later
+            start_s = max(each.first * self._frame_s - PEAK_S, until_s)
+            end_s = max((each.last + 1) * self._frame_s, start_s + self._frame_s)
+            until_s = end_s + PEAK_S
+            if next_first is not None:
+                until_s = max(end_s, min(until_s, next_first * self._frame_s - PEAK_S))
+            words.append(Word(each.text, start_s, until_s, _confidence(each.log_prob, each.share or share)))
         return tuple(words)
+
+
+def _believed(word: Said, state: LexiconState) -> bool:
+    """Whether a letter was certain near it."""
+    until = bisect_right(state.certain, word.last + CERTAIN_AFTER)
+    return until > 0 and state.certain[until - 1] >= word.first - CERTAIN_BEFORE
 
 
 def _confidence(log_prob: float, share: float) -> float:

@@ -19,7 +19,13 @@ from rillet.pipeline.decoding import make_decoder
 from rillet.pipeline.events import Word
 from rillet.pipeline.hotwords import Hotword, Hotwords
 from rillet.pipeline.lexicon import Lexicon, Pronunciations, Sounds
-from rillet.pipeline.lexicon_beam import LexiconBeamDecoder, LexiconState
+from rillet.pipeline.lexicon_beam import (
+    CERTAIN_AFTER,
+    CERTAIN_BEFORE,
+    PEAK_S,
+    LexiconBeamDecoder,
+    LexiconState,
+)
 from rillet.pipeline.lm import LanguageModel, State, Way
 from rillet.pipeline.ngrams import NgramTrie
 from rillet.pipeline.values import from_bytes, to_bytes
@@ -214,8 +220,29 @@ def test_times_are_those_of_the_sounds(decoder: LexiconBeamDecoder) -> None:
     words, _ = decode(decoder, log_probs)
     assert text(words) == "the cat sat on the mat"
     for word, (first, last) in zip(words, times, strict=True):
-        assert abs(word.start_s - first * FRAME_S) <= FRAME_S
-        assert abs(word.end_s - (last + 1) * FRAME_S) <= 2 * FRAME_S
+        assert abs(word.start_s + PEAK_S - first * FRAME_S) <= FRAME_S
+        assert abs(word.end_s - PEAK_S - (last + 1) * FRAME_S) <= 2 * FRAME_S
+
+
+def test_words_are_believed_where_a_letter_is_certain(spoken_lm: LanguageModel) -> None:
+    sounds, times = simulate_sounds("the cat sat on the mat", 3, Noise(spread=0.5))
+    decoder = make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm)
+
+    def hear(certain: list[int]) -> str:
+        letters = np.full((len(sounds), len(TOKENS)), -9, np.float32)
+        letters[:, 0] = -0.1
+        letters[certain, 0] = -4.0
+        state, words = decoder.start(), list[Word]()
+        for row in np.concatenate([letters, sounds], axis=1):
+            decoded, state = decoder.step(row[None], state)
+            words += decoded.committed
+        return text([*words, *decoder.finish(state)[0].committed])
+
+    assert hear([]) == ""
+    assert hear(list(range(len(sounds)))) == "the cat sat on the mat"
+    first, last = times[-1]
+    assert hear([last + CERTAIN_AFTER]) == "mat"
+    assert "mat" not in hear([first - CERTAIN_BEFORE - 3])
 
 
 def test_silence_says_nothing(decoder: LexiconBeamDecoder) -> None:
