@@ -15,7 +15,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from ..pipeline.beam_options import LETTERS, PRONUNCIATIONS
+from ..pipeline.beam_options import LETTERS, PHRASES, PRONUNCIATIONS
 from ..pipeline.endpoint import EndpointRules
 from ..pipeline.errors import RilletError
 from ..pipeline.lm_errors import DamagedLanguageModelError
@@ -102,7 +102,7 @@ def _about(model: AcousticModel, folder: Path) -> dict[str, Any]:
             "error_rates": [asdict(rate) for rate in model.info.error_rates],
         },
         "golden": json.loads(metadata[PREFIX + "golden"]),
-        "beam": {"letters": asdict(LETTERS), "pronunciations": asdict(PRONUNCIATIONS)},
+        "beam": {"letters": asdict(LETTERS), "pronunciations": asdict(PRONUNCIATIONS), "phrases": asdict(PHRASES)},
         "endpoints": asdict(EndpointRules()),
         "files": {
             name: {"path": path, "bytes": (folder / path).stat().st_size}

@@ -18,7 +18,9 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 from rillet.export.web import PAGE
 from rillet.pipeline import EndpointRules, Event, Final, Word
+from rillet.pipeline import beam_options as usual
 from rillet.pipeline import lm_file as compact
+from rillet.pipeline.beam import BeamDecoder
 from rillet.pipeline.beam_options import LETTERS, PRONUNCIATIONS, BeamOptions
 from rillet.pipeline.decoder import Decoder
 from rillet.pipeline.decoding import make_decoder
@@ -290,11 +292,14 @@ PHRASES = ["turn on the light", "turn on", "one", "one two", "one two three", "s
 
 
 def beam(kind: str, options: BeamOptions, **more: Any) -> dict[str, Any]:
-    return choice(kind, options=both(letters=options), **more)
+    return choice(kind, options=every(letters=options), **more)
 
 
-def both(letters: BeamOptions = LETTERS, pronunciations: BeamOptions = PRONUNCIATIONS) -> dict[str, Any]:
-    return {"letters": asdict(letters), "pronunciations": asdict(pronunciations)}
+def every(
+    letters: BeamOptions = LETTERS, pronunciations: BeamOptions = PRONUNCIATIONS, phrases: BeamOptions = usual.PHRASES
+) -> dict[str, Any]:
+    """The options of every search, as the page has them."""
+    return {"letters": asdict(letters), "pronunciations": asdict(pronunciations), "phrases": asdict(phrases)}
 
 
 @pytest.mark.parametrize("width", [2, 16, 64])
@@ -392,7 +397,7 @@ def by_sounds(lm: LanguageModel, lm_path: Path, **options: Any) -> tuple[Decoder
     phones, lm_options = lm.lexicon.phones, replace(PRONUNCIATIONS, **options)
     decoder = make_decoder(TOKENS, FRAME_S, phones=phones, lm=lm, options=lm_options)
     assert isinstance(decoder, LexiconBeamDecoder)
-    return decoder, choice("language", phones=phones, lm=str(lm_path), options=both(pronunciations=lm_options))
+    return decoder, choice("language", phones=phones, lm=str(lm_path), options=every(pronunciations=lm_options))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -425,7 +430,7 @@ def test_readings_that_tie(said_path: Path) -> None:
     decoder, about = by_sounds(lm, said_path, width=30)
     columns = about["columns"] - len(TOKENS)
     logits = np.random.default_rng(3).choice([0.0, 3.0], (300, columns), p=[0.7, 0.3])
-    log_probs = np.hstack([np.zeros((300, len(TOKENS)), np.float32), normalised(logits)])
+    log_probs = np.hstack([np.full((300, len(TOKENS)), -4, np.float32), normalised(logits)])
     assert decodes_as_python(decoder, log_probs, about)
 
 
@@ -453,8 +458,96 @@ def test_decoders_by_letters_hear_no_sounds(said_path: Path) -> None:
     greedy = make_decoder(TOKENS, FRAME_S, phones=phones, options=BeamOptions(width=1))
     assert decodes_as_python(greedy, log_probs, choice("plain", phones=phones))
     grammar = make_decoder(TOKENS, FRAME_S, phrases=PHRASES)
-    decodes_as_python(grammar, log_probs, choice("phrases", phones=phones, phrases=PHRASES, options=both()))
+    decodes_as_python(grammar, log_probs, choice("phrases", phones=phones, phrases=PHRASES, options=every()))
     foreign = phones[::-1]  # sounds of another language: what the words sound like is not known
     by_letters = make_decoder(TOKENS, FRAME_S, phones=foreign, lm=lm)
-    about = choice("language", phones=foreign, lm=str(said_path), options=both())
+    about = choice("language", phones=foreign, lm=str(said_path), options=every())
     assert decodes_as_python(by_letters, log_probs, about)
+
+
+@pytest.mark.parametrize("certain", [[], [0], [60], [5, 90, 91, 150]])
+def test_words_are_believed_only_near_certain_letters(said_path: Path, certain: list[int]) -> None:
+    lm = LanguageModel.load(said_path)
+    decoder, about = by_sounds(lm, said_path)
+    log_probs = say(lm, " ".join(SENTENCES), 5, 5.0)
+    log_probs[:, 0] = np.log(np.float32(0.06))
+    log_probs[certain, 0] = np.log(np.float32(0.04))
+    assert bool(decodes_as_python(decoder, log_probs, about, 5)) == bool(certain)
+
+
+SAID_PHRASES = [
+    ["the"],
+    ["the", "the cat", "the cat sat on", "sat"],
+    ["the cat sat on the mat", "my sister looked at a house", "THE  mat", "no", "no"],
+    ["a", "a a", "a a a", "the old man", "old man ran to the"],
+]
+
+
+def phrases_by_sounds(
+    lm: LanguageModel, lm_path: Path, phrases: list[str], **options: Any
+) -> tuple[Decoder[Any], dict[str, Any]]:
+    """The decoder, and what makes the page's."""
+    assert lm.lexicon is not None
+    phones, wanted = lm.lexicon.phones, replace(usual.PHRASES, **options)
+    decoder = make_decoder(TOKENS, FRAME_S, phones=phones, lm=lm, options=wanted, phrases=phrases)
+    assert isinstance(decoder, LexiconBeamDecoder)
+    about = choice("phrases", phones=phones, lm=str(lm_path), phrases=phrases, options=every(phrases=wanted))
+    return decoder, about
+
+
+@pytest.mark.parametrize("unknown", [[], ["[unk]"]])
+@pytest.mark.parametrize("seed", range(len(SAID_PHRASES)))
+def test_phrases_by_their_sounds(said_path: Path, seed: int, unknown: list[str]) -> None:
+    lm = LanguageModel.load(said_path)
+    decoder, about = phrases_by_sounds(lm, said_path, [*unknown, *SAID_PHRASES[seed]])
+    said = "the cat sat on the cat a a a the mat my sister looked at a house no old man ran to the cat the"
+    assert decodes_as_python(decoder, say(lm, said, seed, [2.5, 5.0, 9.0, 5.0][seed]), about, seed)
+
+
+@pytest.mark.parametrize(
+    ("phrases", "options"),
+    [
+        (SAID_PHRASES[1], {"width": 2}),
+        ([*SAID_PHRASES[1], "[unk]"], {"width": 20, "commit_after_s": 0.3}),
+        (["[unk]"], {"word_bonus": 1.0, "lm_weight": 0.4}),
+    ],
+)
+def test_phrases_by_their_sounds_with_other_options(
+    said_path: Path, phrases: list[str], options: dict[str, Any]
+) -> None:
+    lm = LanguageModel.load(said_path)
+    decoder, about = phrases_by_sounds(lm, said_path, phrases, **options)
+    assert decodes_as_python(decoder, say(lm, " ".join(SENTENCES), 7, 3.5), about, 7)
+
+
+@pytest.mark.parametrize("unknown", [[], ["[unk]"]])
+def test_phrases_that_tie(said_path: Path, unknown: list[str]) -> None:
+    """All sounds are equally likely in most frames, and all words of phrases always: the order decides."""
+    lm = LanguageModel.load(said_path)
+    phrases = ["a", "a a", "the", "cat", "cat the", "sat", "on", "house", *unknown]
+    decoder, about = phrases_by_sounds(lm, said_path, phrases, width=30)
+    columns = about["columns"] - len(TOKENS)
+    logits = np.random.default_rng(3).choice([0.0, 3.0], (150, columns), p=[0.7, 0.3])
+    log_probs = np.hstack([np.full((150, len(TOKENS)), -4, np.float32), normalised(logits)])
+    assert decodes_as_python(decoder, log_probs, about)
+
+
+@pytest.mark.parametrize("frames", [11, 19, 27])
+def test_a_recording_cut_off_in_a_phrase(said_path: Path, frames: int) -> None:
+    lm = LanguageModel.load(said_path)
+    phrases = ["the cat sat on", "on the mat", "the"]
+    decoder, about = phrases_by_sounds(lm, said_path, phrases, width=3, commit_after_s=0.1)
+    decodes_as_python(decoder, say(lm, " ".join(SENTENCES), 1, 9.0)[:frames], about, frames)
+
+
+def test_phrases_with_a_word_that_the_lexicon_lacks_are_found_by_letters(said_path: Path) -> None:
+    """The page cannot guess how a word sounds; Python does."""
+    lm = LanguageModel.load(said_path)
+    assert lm.lexicon is not None
+    phrases, phones = ["the cat", "zzyzx", "[unk]"], lm.lexicon.phones
+    letters = simulate("the cat zzyzx the cat", 4)[0]
+    log_probs = np.hstack([letters, np.full((len(letters), 1 + len(phones)), 9, np.float32)])
+    decoder = make_decoder(TOKENS, FRAME_S, phrases=phrases)
+    assert isinstance(decoder, BeamDecoder)
+    about = choice("phrases", phones=phones, lm=str(said_path), phrases=phrases, options=every())
+    assert decodes_as_python(decoder, log_probs, about)

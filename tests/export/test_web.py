@@ -20,7 +20,7 @@ from browser import CHROMIUM, DRIVER, Page, chromium, microphone_flags, served
 from rillet.export.web import PAGE, RUNTIME_FILES, WebExportError
 from rillet.export.web import main as write_page
 from rillet.pipeline import Recognizer
-from rillet.pipeline.beam_options import LETTERS, PRONUNCIATIONS
+from rillet.pipeline.beam_options import LETTERS, PHRASES, PRONUNCIATIONS
 from rillet.pipeline.model_file import SHIPPED_MODEL, SHIPPED_SAMPLE
 
 FloatArray = npt.NDArray[np.float32]
@@ -77,6 +77,7 @@ def test_it_is_written_without_torch(tmp_path: Path, tone_model: Path, no_runtim
     assert (about["info"]["phones"], about["info"]["columns"]) == ([], len(about["info"]["tokens"]))
     assert about["beam"]["letters"]["width"] == LETTERS.width
     assert about["beam"]["pronunciations"]["width"] == PRONUNCIATIONS.width
+    assert about["beam"]["phrases"]["prune_nats"] == PHRASES.prune_nats
     assert set(about["files"]) == {"model", "wasm"}  # the model is not an English one, so there is no language model
     assert not (page / "language.lm").exists()
 

@@ -6,7 +6,7 @@
 
 /** @typedef {[number, number][]} GrammarState places where one could be, each with its price above the cheapest; sorted */
 
-const UNKNOWN = "[unk]";
+export const UNKNOWN = "[unk]";
 const UNKNOWN_PRICE = 4; // nats for a word that is in no phrase ...
 const UNKNOWN_LETTER_PRICE = 0.5; // ... and for each of its letters
 const ROOT = 0;

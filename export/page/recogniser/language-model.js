@@ -10,6 +10,9 @@ import { readLanguageModel } from "./lm-file.js";
  * @import { Pronunciations } from "./lexicon.js"
  * @import { Level } from "./lm-file.js"
  * @typedef {number[]} LmState
+ *
+ * What a word can be, in a model of language: what is written for it, and whether a text may end with it.
+ * @typedef {{text: string, logProb: number, state: LmState, settled: boolean}} Way
  */
 
 const CACHE_SIZE = 50_000; // entries of each cache; a full one is emptied
@@ -71,6 +74,17 @@ export class LanguageModel {
       this.scores.set(key, found);
     }
     return found;
+  }
+
+  /**
+   * The one thing that a word can be; models of phrases know several.
+   * @param {LmState} state
+   * @param {string} word
+   * @returns {Way[]}
+   */
+  ways(state, word) {
+    const [logProb, after] = this.score(state, word);
+    return [{ text: word, logProb, state: after, settled: true }];
   }
 
   /**

@@ -5,12 +5,14 @@
  */
 import { COMMIT_EVERY_FRAMES } from "./beam.js";
 import { ROOT } from "./lexicon.js";
-import { roundHalfEven } from "./numbers.js";
+import { bisectRight, roundHalfEven } from "./numbers.js";
 
 /**
  * @import { Decoded, Word } from "./events.js"
  * @import { LanguageModel, LmState } from "./language-model.js"
  * @import { Lexicon } from "./lexicon.js"
+ * @import { LongerLexicon } from "./longer-lexicon.js"
+ * @import { PhraseModel } from "./phrase-model.js"
  * @import { BeamOptions } from "./text-model.js"
  *
  * A finished word.
@@ -20,6 +22,7 @@ import { roundHalfEven } from "./numbers.js";
  * @property {number} last frame of its last sound
  * @property {number} logProb mean of its sounds
  * @property {number} share posterior when it was first seen finished in the best hypothesis; 0 until then
+ * @property {boolean} settled whether the text may be committed up to here
  *
  * Words, sounds of the next word, and how likely the sound so far is under both.
  * @typedef {object} Hypothesis
@@ -38,10 +41,11 @@ import { roundHalfEven } from "./numbers.js";
  * @typedef {object} LexiconState
  * @property {number} frame the next one, counted from the start of the stream
  * @property {Hypothesis[]} hypotheses best first
- * @property {number} until frame in which the last committed word ended
+ * @property {number} untilS where the last committed word ended
+ * @property {number[]} certain the last frames in which a letter was certain
  *
  * What it means that an open word was this one: `factor` of the mass, and the language model's state behind it.
- * @typedef {{text: string, factor: number, lm: LmState, place: string}} Finish
+ * @typedef {{text: string, factor: number, lm: LmState, place: string, settled: boolean}} Finish
  *
  * Where some hypotheses come together: `mass` of the likeliest way, where that came from, the word it finished and the new
  * sound, 0 if none.
@@ -61,6 +65,11 @@ import { roundHalfEven } from "./numbers.js";
 const BLANK = 0;
 const NO_SOUND = -1;
 const CACHE_SIZE = 50_000;
+const PEAK_S = 0.05; // a sound is heard as a peak in its middle: a word reaches so much further than its peaks
+const CERTAIN_LOG_PROB = Math.fround(Math.log(0.05)); // of the letters' blank, at most, where a letter is certain, ...
+const CERTAIN_BEFORE = 25; // ... as one must be so many frames before a word, ...
+const CERTAIN_AFTER = 3; // ... in it, or so many behind it
+const CERTAIN_KEPT = 250; // frames for which it is remembered: more than a word can wait
 const CONFIDENCE = { constant: 2.1, logProb: 1.0, share: 1.4 }; // log-odds, and what each counts; fitted for Python
 
 export class LexiconBeamDecoder {
@@ -69,8 +78,8 @@ export class LexiconBeamDecoder {
    * @param {number} columns in all
    * @param {number} frameS
    * @param {BeamOptions} options
-   * @param {LanguageModel} lm
-   * @param {Lexicon} lexicon made with the same vocabulary
+   * @param {LanguageModel | PhraseModel} lm says how likely words are
+   * @param {Lexicon | LongerLexicon} lexicon says how they sound; made with the same vocabulary
    */
   constructor(tokens, columns, frameS, options, lm, lexicon) {
     this.tokens = tokens;
@@ -98,7 +107,7 @@ export class LexiconBeamDecoder {
   begin(frame) {
     const nothing = { sound: NO_SOUND, words: [], first: frame, last: frame, logProb: 0, sounds: 0 };
     const hypothesis = { node: ROOT, lm: this.lm.start(), blank: 1, nonblank: 0, ...nothing };
-    return { frame, hypotheses: [hypothesis], until: frame - 1 };
+    return { frame, hypotheses: [hypothesis], untilS: frame * this.frameS, certain: [] };
   }
 
   /**
@@ -112,6 +121,9 @@ export class LexiconBeamDecoder {
     for (let row = 0; row < logProbs.length; row += this.columns) {
       const heard = logProbs.subarray(row + this.tokens, row + this.columns);
       const candidates = this.likelySounds(heard);
+      if (!this.tokens || logProbs[row + BLANK] <= CERTAIN_LOG_PROB) {
+        state = { ...state, certain: [...state.certain.slice(1 - CERTAIN_KEPT), state.frame] };
+      }
       state = candidates.length ? this.hear(state, this.blankProb(heard), candidates) : hearNothing(state);
       if (state.frame % COMMIT_EVERY_FRAMES === 0) {
         const [words, after] = this.commit(state);
@@ -119,7 +131,7 @@ export class LexiconBeamDecoder {
         state = after;
       }
     }
-    return [{ committed, volatile: this.words(this.open(state), state.until) }, state];
+    return [{ committed, volatile: this.words(state, this.open(state)) }, state];
   }
 
   /**
@@ -128,7 +140,7 @@ export class LexiconBeamDecoder {
    */
   finish(state) {
     // where no last word could end, as in a recording that is cut off, the words before it are not lost
-    const committed = this.best(state) ?? this.words(state.hypotheses[0].words, state.until);
+    const committed = this.best(state) ?? this.words(state, settledWords(state.hypotheses[0].words));
     return [{ committed, volatile: [] }, this.begin(state.frame)];
   }
 
@@ -143,21 +155,22 @@ export class LexiconBeamDecoder {
       for (const end of this.ends(hypothesis)) {
         const mass = end.mass * Math.exp(this.options.lm_weight * this.lm.end(end.lm));
         if (!mass) continue;
-        const key = end.words.map((word) => word.text).join(" ");
+        const words = end.words.filter((word) => isBelieved(word, state));
+        const key = words.map((word) => word.text).join(" ");
         const same = readings.get(key);
         if (!same) {
-          readings.set(key, { mass, largest: mass, words: end.words });
+          readings.set(key, { mass, largest: mass, words });
           continue;
         }
         same.mass += mass;
-        if (mass > same.largest) [same.largest, same.words] = [mass, end.words];
+        if (mass > same.largest) [same.largest, same.words] = [mass, words];
       }
     }
     if (!readings.size) return null;
     const ranked = [...readings].sort(([a, { mass: x }], [b, { mass: y }]) => y - x || (a < b ? -1 : 1));
     const total = ranked.reduce((sum, [, { mass }]) => sum + mass, 0);
     const [, { mass, words }] = ranked[0];
-    return this.words(words, state.until, mass / total);
+    return this.words(state, words, mass / total);
   }
 
   /**
@@ -181,13 +194,13 @@ export class LexiconBeamDecoder {
    */
   open({ hypotheses }) {
     for (const hypothesis of hypotheses) {
-      if (hypothesis.node === ROOT) return hypothesis.words;
+      if (hypothesis.node === ROOT) return settledWords(hypothesis.words);
       const finishes = this.finished(hypothesis.node, hypothesis.lm);
       if (!finishes.length) continue;
       const likeliest = finishes.reduce((best, each) => (each.factor > best.factor ? each : best));
-      return [...hypothesis.words, said(hypothesis, likeliest)];
+      return settledWords([...hypothesis.words, said(hypothesis, likeliest)]);
     }
-    return hypotheses[0].words;
+    return settledWords(hypotheses[0].words);
   }
 
   /**
@@ -222,7 +235,8 @@ export class LexiconBeamDecoder {
    * @param {Candidate[]} candidates
    * @returns {LexiconState}
    */
-  hear({ frame, hypotheses, until }, blank, candidates) {
+  hear(state, blank, candidates) {
+    const { frame, hypotheses } = state;
     const { promises, lexicon } = this;
     const { width, prune_nats } = this.options;
     const behind = Math.exp(-prune_nats);
@@ -295,7 +309,7 @@ export class LexiconBeamDecoder {
       if (score < least) break;
       kept.push(moved(there, scale, frame, logProbs.get(there.sound) ?? 0));
     }
-    return { frame: frame + 1, hypotheses: kept, until };
+    return { ...state, frame: frame + 1, hypotheses: kept };
   }
 
   /**
@@ -307,10 +321,10 @@ export class LexiconBeamDecoder {
     const key = `${node} ${lm}`;
     let found = this.finishes.get(key);
     if (!found) {
-      found = this.lexicon.words(node).map((text) => {
-        const [logProb, after] = this.lm.score(lm, text);
+      const ways = this.lexicon.words(node).flatMap((word) => this.lm.ways(lm, word));
+      found = ways.map(({ text, logProb, state, settled }) => {
         const factor = Math.exp(this.options.lm_weight * logProb + this.options.word_bonus);
-        return { text, factor, lm: after, place: ` ${after}` };
+        return { text, factor, lm: state, place: ` ${state}`, settled };
       });
       if (this.finishes.size >= CACHE_SIZE) this.finishes.clear();
       this.finishes.set(key, found);
@@ -330,16 +344,17 @@ export class LexiconBeamDecoder {
     const shared = Math.min(...state.hypotheses.map((each) => common(words, each.words)));
     const oldest = state.frame - this.waitFrames;
     const waited = words.filter((word) => word.last < oldest).length;
-    const count = Math.max(shared, waited);
+    const known = words.filter((word) => word.last + CERTAIN_AFTER < state.frame).length; // whether to be believed
+    const count = settledCount(words, Math.min(known, Math.max(shared, waited)));
     const hypotheses = this.withShares(state.hypotheses);
     if (!count) return [[], { ...state, hypotheses }];
     const certain = hypotheses[0].words.slice(0, count);
     const agreeing = hypotheses
       .filter((each) => common(certain, each.words) === count)
       .map((each) => ({ ...each, words: each.words.slice(count) }));
-    const given = this.words(certain, state.until);
-    const until = roundHalfEven(given[count - 1].endS / this.frameS) - 1;
-    return [given, { frame: state.frame, hypotheses: agreeing, until }];
+    const following = (words[count] ?? hypotheses[0]).first;
+    const given = this.words(state, certain, 1, following);
+    return [given, { ...state, hypotheses: agreeing, untilS: given.at(-1)?.endS ?? state.untilS }];
   }
 
   /**
@@ -361,20 +376,36 @@ export class LexiconBeamDecoder {
   }
 
   /**
-   * Words in seconds. What was committed may have ended later in the hypothesis that was the best then: none begins before.
+   * Those to be believed, in seconds.
+   * @param {LexiconState} state
    * @param {Said[]} words
-   * @param {number} until frame in which the last committed word ended
-   * @param {number} share the posterior of those that have none yet
+   * @param {number} share the posterior of words that have none yet
+   * @param {number} following frame in which the word behind them begins, if there is one
    * @returns {Word[]}
    */
-  words(words, until, share = 1) {
-    return words.map((word) => {
-      const first = Math.max(word.first, until + 1);
-      until = Math.max(word.last, first);
-      const confidence = confidenceOf(word.logProb, word.share || share);
-      return { text: word.text, startS: first * this.frameS, endS: (until + 1) * this.frameS, confidence };
+  words(state, words, share = 1, following = Infinity) {
+    const { frameS } = this;
+    const believed = words.filter((word) => isBelieved(word, state));
+    let { untilS } = state;
+    return believed.map((word, i) => {
+      // in the hypothesis that was the best then, committed words may have ended later
+      const startS = Math.max(word.first * frameS - PEAK_S, untilS);
+      const soonestS = Math.max((word.last + 1) * frameS, startS + frameS);
+      const nextFirst = believed[i + 1]?.first ?? following;
+      untilS = Math.max(soonestS, Math.min(soonestS + PEAK_S, nextFirst * frameS - PEAK_S));
+      return { text: word.text, startS, endS: untilS, confidence: confidenceOf(word.logProb, word.share || share) };
     });
   }
+}
+
+/**
+ * Whether a letter was certain near it: where none is, as in noise, nobody spoke.
+ * @param {Said} word
+ * @param {LexiconState} state
+ */
+function isBelieved(word, { certain }) {
+  const until = bisectRight(certain, word.last + CERTAIN_AFTER);
+  return until > 0 && certain[until - 1] >= word.first - CERTAIN_BEFORE;
 }
 
 /**
@@ -392,9 +423,9 @@ function confidenceOf(logProb, share) {
  * @param {LexiconState} state
  * @returns {LexiconState}
  */
-function hearNothing({ frame, hypotheses, until }) {
-  const silent = hypotheses.map((each) => ({ ...each, blank: each.blank + each.nonblank, nonblank: 0 }));
-  return { frame: frame + 1, hypotheses: silent, until };
+function hearNothing(state) {
+  const silent = state.hypotheses.map((each) => ({ ...each, blank: each.blank + each.nonblank, nonblank: 0 }));
+  return { ...state, frame: state.frame + 1, hypotheses: silent };
 }
 
 /**
@@ -426,8 +457,26 @@ function moved({ node, lm, before, finish, sound, ...there }, scale, frame, logP
  * @param {Finish} finish
  * @returns {Said}
  */
-function said({ first, last, logProb, sounds }, { text }) {
-  return { text, first, last, logProb: logProb / sounds, share: 0 };
+function said({ first, last, logProb, sounds }, { text, settled }) {
+  return { text, first, last, logProb: logProb / sounds, share: 0, settled };
+}
+
+/**
+ * How many of the first `count` words may be committed.
+ * @param {Said[]} words
+ * @param {number} count
+ */
+function settledCount(words, count) {
+  while (count && !words[count - 1].settled) count--;
+  return count;
+}
+
+/**
+ * Without a phrase that has only begun.
+ * @param {Said[]} words
+ */
+function settledWords(words) {
+  return words.slice(0, settledCount(words, words.length));
 }
 
 /**

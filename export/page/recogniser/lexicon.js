@@ -14,7 +14,7 @@
  */
 
 export const ROOT = 0; // before the first sound of a word
-const NO_NODE = -1;
+export const NO_NODE = -1;
 const MOST_SOUNDS = 255; // in a word
 
 export class Lexicon {
@@ -25,6 +25,7 @@ export class Lexicon {
    */
   constructor(said, vocabulary, logProbs) {
     const { lengths, words } = said;
+    this.said = said;
     this.phones = said.phones;
     this.vocabulary = vocabulary;
     this.ids = words;
@@ -76,6 +77,36 @@ export class Lexicon {
    */
   words(node) {
     return Array.from(this.ids.subarray(this.firstRow[node], this.endRow[node]), (id) => this.vocabulary[id]);
+  }
+
+  /**
+   * How these words sound, without those that it does not know; in the order of sounds.
+   * @param {Set<string>} words
+   */
+  pronunciations(words) {
+    /** @type {Map<string, number[][]>} */
+    const found = new Map();
+    const { lengths, sounds } = this.said;
+    for (let row = 0, at = 0; row < lengths.length; at += lengths[row++]) {
+      const word = this.vocabulary[this.ids[row]];
+      if (!words.has(word)) continue;
+      found.set(word, [...(found.get(word) ?? []), [...sounds.subarray(at, at + lengths[row])]]);
+    }
+    return found;
+  }
+
+  /**
+   * The same words, all as promising as each other.
+   * @param {number} logProb
+   */
+  evenly(logProb) {
+    return new Lexicon(this.said, this.vocabulary, new Float64Array(this.vocabulary.length).fill(logProb));
+  }
+
+  /** No words, and the same sounds. */
+  empty() {
+    const nothing = { words: new Uint16Array(), lengths: new Uint8Array(), sounds: new Uint8Array() };
+    return new Lexicon({ phones: this.phones, ...nothing }, [], []);
   }
 }
 
