@@ -169,8 +169,8 @@ class Lexicon:
 
     def pronunciations(self, words: Collection[str]) -> dict[str, list[Sounds]]:
         """How these words sound, without those that it does not know."""
-        places = {bisect_left(self._vocabulary, word): word for word in words}
-        wanted = {i for i, word in places.items() if i < len(self._vocabulary) and self._vocabulary[i] == word}
+        places = [(bisect_left(self._vocabulary, word), word) for word in words]
+        wanted = {i for i, word in places if i < len(self._vocabulary) and self._vocabulary[i] == word}
         found: dict[str, list[Sounds]] = {}
         ends = np.cumsum(self._said.lengths, dtype=np.int64)
         for row in np.flatnonzero(np.isin(self._said.words, list(wanted))).tolist():

