@@ -40,4 +40,5 @@ PHRASES = replace(  # over the sounds of phrases: hardly anything is said, and w
     tokens_per_frame=40,
     lm_weight=1.0,
     word_bonus=-3.0,
+    blank_penalty=2.4,
 )

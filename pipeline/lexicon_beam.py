@@ -32,7 +32,7 @@ from .lm import CACHE_SIZE, State, Way
 
 BLANK = 0
 NO_SOUND = -1
-PEAK_S = 0.05  # a sound is heard as a peak in its middle: a word reaches so much further than its peaks
+PEAK_S = 0.075  # a sound is heard as a peak in its middle: a word reaches so much further than its peaks
 CERTAIN_LOG_PROB = math.log(0.05)  # of the letters' blank, at most, where a letter is certain, ...
 CERTAIN_BEFORE, CERTAIN_AFTER = 25, 3  # ... as one must be so many frames before a word, in it, or behind it
 CERTAIN_KEPT = 250  # frames for which it is remembered: more than a word can wait

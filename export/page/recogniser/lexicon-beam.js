@@ -65,7 +65,7 @@ import { bisectRight, roundHalfEven } from "./numbers.js";
 const BLANK = 0;
 const NO_SOUND = -1;
 const CACHE_SIZE = 50_000;
-const PEAK_S = 0.05; // a sound is heard as a peak in its middle: a word reaches so much further than its peaks
+const PEAK_S = 0.075; // a sound is heard as a peak in its middle: a word reaches so much further than its peaks
 const CERTAIN_LOG_PROB = Math.fround(Math.log(0.05)); // of the letters' blank, at most, where a letter is certain, ...
 const CERTAIN_BEFORE = 25; // ... as one must be so many frames before a word, ...
 const CERTAIN_AFTER = 3; // ... in it, or so many behind it
