@@ -57,7 +57,7 @@ class PhraseModel:
                 ways.append(Way(word, 0.0, ROOT, settled=True))
             if self._children[node]:
                 ways.append(Way(word, 0.0, (node,), settled=False))
-        if self.allows_unknown and state == ROOT and word not in self.words:
+        if self.allows_unknown and state == ROOT:  # also a word of a phrase, said outside of it
             ways.append(Way(UNKNOWN, -UNKNOWN_PRICE, ROOT, settled=True))
         return ways
 

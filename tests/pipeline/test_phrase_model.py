@@ -82,6 +82,8 @@ def test_phrases_that_begin_alike_are_told_apart(lm: LanguageModel) -> None:
 def test_other_words_are_unknown_where_that_is_allowed(lm: LanguageModel) -> None:
     assert hear(decoder(lm, "the cat", "[unk]"), "my sister saw the cat") == "[unk] [unk] [unk] the cat"
     assert hear(decoder(lm, "[unk]"), "no") == "[unk]"
+    # also a word of a phrase, said outside of it
+    assert hear(decoder(lm, "the cat sat", "[unk]"), "the river the cat sat") == "[unk] [unk] the cat sat"
 
 
 def test_a_phrase_that_cannot_be_spelled_is_refused(lm: LanguageModel) -> None:

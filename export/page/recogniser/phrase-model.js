@@ -59,7 +59,7 @@ export class PhraseModel {
       if (this.ends.has(node)) ways.push({ text: word, logProb: 0, state: [], settled: true });
       if (this.children[node].size) ways.push({ text: word, logProb: 0, state: [node], settled: false });
     }
-    if (this.allowsUnknown && !state.length && !this.words.has(word)) {
+    if (this.allowsUnknown && !state.length) { // also a word of a phrase, said outside of it
       ways.push({ text: UNKNOWN, logProb: -UNKNOWN_PRICE, state: [], settled: true });
     }
     return ways;
