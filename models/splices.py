@@ -23,7 +23,7 @@ Cuts = dict[int, tuple[int, ...]]  # by the start of a clip: samples from there 
 LONGEST_PIECE = 8  # words
 LONGER_S = 0.5  # by which a new utterance may be longer than the one whose place it takes
 LEAST_SCORE = -1.3  # mean log-probability of an alignment that is believed
-EARLY_S = 0.095  # before a sound is over the network writes it
+EARLY_S = 0.095  # so much earlier than it is heard a network tends to write a letter
 LOUDNESS_S = 0.02  # over which loudness is taken
 
 

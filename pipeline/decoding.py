@@ -49,13 +49,14 @@ def make_decoder(
     wanted = [Hotword.parse(each) if isinstance(each, str) else each for each in hotwords]
     automaton = Hotwords(wanted, tokens) if wanted else None
     lexicon = lm.lexicon if lm and phones else None
-    sounds = lexicon is not None and lexicon.phones == tuple(phones)
-    usual = LETTERS if not sounds else PRONUNCIATIONS if phrases is None else PHRASES
+    if lexicon and lexicon.phones != tuple(phones):
+        lexicon = None
+    usual = LETTERS if lexicon is None else PRONUNCIATIONS if phrases is None else PHRASES
     if not isinstance(options, BeamOptions):
         options = replace(usual, **(options or {}))
     if options.width == 1 and phrases is None and not wanted and lm is None:
         return GreedyDecoder(tokens, frame_s)
-    if lm and lexicon and sounds:
+    if lm and lexicon:
         words = {word for hotword in wanted for word in hotword.phrase.lower().split()}
         if phrases is None:
             lexicon = lexicon.with_words(_said(lexicon, words), HOTWORD_LOG_PROB) if words else lexicon

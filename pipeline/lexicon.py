@@ -85,7 +85,6 @@ class Lexicon:
         self.phones = said.phones
         self._said = said
         self._vocabulary = vocabulary
-        self._print = fingerprint(said.phones, said.words.tobytes(), said.lengths.tobytes(), said.sounds.tobytes())
         self._build(said, np.asarray(log_probs, np.float64))
         self._children: dict[int, dict[int, int]] = {}
         self._words: dict[int, tuple[str, ...]] = {}
@@ -95,6 +94,7 @@ class Lexicon:
         self._size = len(self._promises)
 
     def _build(self, said: Pronunciations, log_probs: NDArray[np.float64]) -> None:
+        """Number the nodes level by level: pronunciations that begin alike are neighbours, because they are sorted."""
         lengths, table = said.lengths, said.table()
         rows, deepest = len(table), table.shape[1] - 1
         differs = np.ones((rows, deepest + 1), bool)
@@ -136,7 +136,9 @@ class Lexicon:
         return promises
 
     def fingerprint(self) -> str:
-        return fingerprint(self._print, sorted(self._new_words.items()), sorted(self._new_promises.items()))
+        said = self._said
+        arrays = (said.words.tobytes(), said.lengths.tobytes(), said.sounds.tobytes())
+        return fingerprint(said.phones, *arrays, sorted(self._new_words.items()), sorted(self._new_promises.items()))
 
     def children(self, node: int) -> dict[int, int]:
         """The nodes one sound further on, by sound. Not to be altered."""
