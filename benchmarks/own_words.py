@@ -5,8 +5,9 @@
     python benchmarks/own_words.py --hotwords dev.jsonl
 
 --digits: one digit to a clip; then strings of 4 to 7 digits, clips of one speaker with pauses of 0.1 to 0.3 s between.
---commands: one word to a clip; the phrases are all words that occur, and with --say also strings of commands that flite
-speaks (apt-get install flite). --hotwords: words that the language model knows least are chosen from the transcripts
+--commands: one word to a clip; the phrases are all words that occur. --say: strings of digits and commands spoken by
+engines, for instance festival:kdl_diphone and espeak-ng:en-gb (apt-get install festival festvox-kdlpc16k espeak-ng), two
+that the shipped model was not trained on. --hotwords: words that the language model knows least are chosen from the transcripts
 before anything is heard; how many of them are found, and what it costs the other words.
 """
 
@@ -40,7 +41,11 @@ COMMANDS = [
     "volume up",
     "volume down",
 ]
-RATE_HZ = 16_000
+ENGINES = {  # text comes from standard input
+    "espeak-ng": ["espeak-ng", "-v", "{voice}", "-w", "{file}"],
+    "festival": ["text2wave", "-eval", "(voice_{voice})", "-o", "{file}"],
+    "flite": ["flite", "-voice", "{voice}", "-o", "{file}"],
+}
 REST_S = 0.3  # silence before and after a clip that was cut at its word
 WEIGHTS = (3.0, 6.0, 9.0)
 Audio = NDArray[np.float32]
@@ -105,13 +110,15 @@ def strings(clips: list[Utterance], count: int) -> Iterable[tuple[str, str, Audi
 
 
 def spoken(texts: Iterable[str], voices: list[str]) -> Iterable[tuple[str, str, Audio, int]]:
-    """Read by flite."""
+    """Read by engines."""
     for text in texts:
         for voice in voices:
+            engine, _, name = voice.partition(":")
             with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-                subprocess.run(["flite", "-voice", voice, "-t", text, "-o", file.name], check=True)
+                command = [part.format(voice=name, file=file.name) for part in ENGINES[engine]]
+                subprocess.run(command, input=text, text=True, check=True)
                 audio, rate_hz = soundfile.read(file.name, dtype="float32")
-            yield f"flite {voice}", text, audio, rate_hz
+            yield voice, text, audio, rate_hz
 
 
 def rare_words(lm: LanguageModel, utterances: list[Utterance], count: int) -> list[str]:
@@ -148,7 +155,7 @@ def main() -> None:
     parser.add_argument("--strings", type=int, default=30, help="strings of each speaker")
     parser.add_argument("--commands", type=Path)
     parser.add_argument("--every", type=int, default=1, help="take one clip of so many")
-    parser.add_argument("--say", nargs="*", default=[], metavar="VOICE", help="also have these voices of flite speak")
+    parser.add_argument("--say", nargs="*", default=[], metavar="ENGINE:VOICE", help="have these speak")
     parser.add_argument("--hotwords", type=Path)
     parser.add_argument("--count", type=int, default=30, help="rare words")
     arguments = parser.parse_args()

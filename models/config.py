@@ -51,6 +51,7 @@ class TrainConfig:
     noise: Path | None = None  # manifest of background recordings
     rooms: Path | None = None  # manifest of room impulse responses
     aligner: Path | None = None  # checkpoint or exported model that finds where words end, see models/splices.py
+    phone_text: Path | None = None  # sentences, a line each, for the phone n-gram of models/denominator.py
     teacher: Path | None = None  # ONNX encoder of a large recogniser, see models/teacher.py
     network: NetworkConfig = field(default_factory=NetworkConfig)
     batches: BatchConfig = field(default_factory=BatchConfig)
@@ -63,6 +64,7 @@ class TrainConfig:
     clip_norm: PositiveFloat = 2.0
     average: Chance = 0.999  # decay of the running mean of the weights, which is what is validated and kept
     phone_loss: NonNegativeFloat = 0.0  # weight of CTC on English phones, for guess and head each; wants a phone_layer
+    denominator: Chance = 0.0  # how far what is told is trained against what competes with it; wants a phone_text
     teacher_loss: NonNegativeFloat = 0.0  # weight of the squared error of the guessed features; wants a teacher
     teacher_layer: NonNegativeInt = 0  # the LSTM layer, from 1, that guesses them
     splice_chance: Chance = 0.0  # utterances put together from pieces of others by the same speaker; wants an aligner
@@ -77,6 +79,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.phone_loss and not self.network.phone_layer:
             raise ValueError("phone_loss needs a phone_layer in [network]")
+        if self.denominator and not (self.phone_loss and self.phone_text):
+            raise ValueError("denominator needs phone_loss and a phone_text")
         if self.splice_chance and not self.aligner:
             raise ValueError("splice_chance needs an aligner")
         if self.teacher_loss and not (self.teacher and 0 < self.teacher_layer <= self.network.lstm_layers):
@@ -114,5 +118,6 @@ def _relative_to(folder: Path, config: TrainConfig) -> TrainConfig:
         noise=config.noise and folder / config.noise,
         rooms=config.rooms and folder / config.rooms,
         aligner=config.aligner and folder / config.aligner,
+        phone_text=config.phone_text and folder / config.phone_text,
         teacher=config.teacher and folder / config.teacher,
     )

@@ -29,10 +29,12 @@ from .audio_pack import AudioPack, load_samples, open_pack
 from .batches import Batch, BatchConfig, EpochBatches
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .config import TrainConfig, read_config
+from .denominator import LogDenominator, phone_trigram
 from .error_rate import character_errors, word_errors
 from .from_onnx import read_onnx
 from .manifest import ManifestError, read_manifest
 from .network import AcousticNetwork
+from .phones import PHONES, phones_of
 from .splices import Splices, word_cuts
 from .teacher import Features, TeacherHead, teach
 from .tokens import Tokens
@@ -97,6 +99,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
         if not pack.clips:
             raise TrainingError(f"no utterance of {path} can be used for validation; the reasons are listed above")
     rate_hz = config.network.mfcc.sample_rate_hz
+    trigram = _trigram(config.phone_text).to(device) if config.denominator and config.phone_text else None
     augment = Augment(config.augment, _recordings(config.noise, rate_hz), _recordings(config.rooms, rate_hz), rate_hz)
 
     # Network: from the last checkpoint, from another's weights, or from nothing but the data's mean and variance.
@@ -145,11 +148,14 @@ def train(config_path: Path, init: Path | None = None) -> Path:
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             log_probs, phones, guess, next_state = forward(batch.audio.to(device), state)
         loss = _ctc(log_probs[:, look_ahead:], batch.targets, batch.frames, batch.target_lengths)
-        if config.phone_loss:
-            said = batch.phone_lengths > 0  # a row whose pronunciation is not known is no silence
-            for told in phones:
-                second = _ctc(told[said, look_ahead:], batch.phones, batch.frames[said], batch.phone_lengths[said])
-                loss = loss + config.phone_loss * second
+        said = (batch.phone_lengths > 0) | (batch.target_lengths == 0)  # words of unknown pronunciation are no silence
+        for told in phones:
+            second = _ctc(told[said, look_ahead:], batch.phones, batch.frames[said], batch.phone_lengths[said])
+            loss = loss + config.phone_loss * second
+        if trigram is not None and said.any():
+            others = LogDenominator.apply(phones[-1][said, look_ahead:], batch.frames[said].to(device), trigram)
+            per_phone = others.sum() / batch.phone_lengths.sum().clamp(min=1)
+            loss = loss + config.phone_loss * config.denominator * per_phone
         if trainable.teacher_head and guess is not None:
             error = trainable.teacher_head.loss(guess[:, look_ahead:], batch.features.to(device))
             loss = loss + config.teacher_loss * error
@@ -213,6 +219,15 @@ def _ctc(log_probs: Tensor, targets: Tensor, frames: Tensor, target_lengths: Ten
     targets, frames, lengths = targets.to(device), frames.to(device), target_lengths.to(device)
     loss = F.ctc_loss(log_probs.transpose(0, 1), targets, frames, lengths, reduction="sum", zero_infinity=True)
     return loss / lengths.sum().clamp(min=1)
+
+
+def _trigram(text: Path) -> Tensor:
+    """See `phone_trigram`; of the sentences that can be pronounced."""
+    try:
+        sentences = (phones_of(line.lower()) for line in text.read_text().splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{text} cannot be read as text: {error}") from error
+    return phone_trigram((phones for phones in sentences if phones), len(PHONES))
 
 
 def _start_process(config: TrainConfig) -> tuple[int, int, torch.device]:

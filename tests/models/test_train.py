@@ -265,6 +265,38 @@ def test_the_phone_layer_trains_and_is_resumed(
     assert bool(moments.any()) == known  # an unknown word is not silence
 
 
+def test_what_competes_with_the_phones_counts(configure: Configure, tone_sets: Path) -> None:
+    words, text = tone_sets / "competing.jsonl", tone_sets / "phones.txt"
+    words.write_text('{"audio": "train0.wav", "text": "cab"}\n')
+    text.write_text("cab bad\nA CAB\nx7\n")
+    changes = (("train.jsonl", words.name), ("lstm_layers = 1", "lstm_layers = 2\nphone_layer = 1"))
+    heads = []
+    for name, weight in (("without", 0.0), ("with", 0.8)):
+        extra = f'phone_loss = 1.0\ndenominator = {weight}\nphone_text = "phones.txt"'
+        config = change(configure(name, 2, 2, extra=extra), *changes)
+        train(config)
+        heads.append(everything_in(run_folder(config) / "last.safetensors")["network.phone_head.weight"])
+    assert heads[1].isfinite().all()
+    assert not torch.equal(heads[0], heads[1])
+    text.unlink()
+    with pytest.raises(TrainingError, match=r"phones.txt cannot be read as text"):
+        train(change(config, ("steps = 2", "steps = 3")))
+
+
+@pytest.mark.parametrize(("text", "learns"), [("", True), ("cab", False)])
+def test_silence_has_no_phones_and_an_unknown_word_may_have_some(
+    configure: Configure, tone_sets: Path, text: str, learns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = tone_sets / f"quiet-{learns}.jsonl"
+    quiet.write_text(f'{{"audio": "train0.wav", "text": "{text}"}}\n')
+    monkeypatch.setattr("rillet.models.batches.phones_of", lambda text: [] if not text else None)
+    changes = (("train.jsonl", quiet.name), ("lstm_layers = 1", "lstm_layers = 2\nphone_layer = 1"))
+    config = change(configure(f"quiet{learns}", 1, 1, extra="phone_loss = 1.0"), *changes)
+    train(config)
+    moments = everything_in(run_folder(config) / "last.safetensors")
+    assert bool(moments["extra.optimiser.network.phone_head.bias.exp_avg"].any()) == learns
+
+
 def test_init_that_is_not_there(configure: Configure) -> None:
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         train(configure("none"), init=Path("nowhere.safetensors"))
@@ -320,6 +352,7 @@ def test_background_and_rooms_are_heard(configure: Configure, tone_sets: Path, m
         ("batch_s = 8.0", "batch_s = -8.0", "batches: Value error, batch_s"),
         ("speed_chance = 0.0", "speed = [1.2, 0.8]", "augment: Value error, speed must be"),
         ("threads = 1", "phone_loss = 0.5", "settings: Value error, phone_loss needs a phone_layer"),
+        ("threads = 1", "denominator = 0.5", "settings: Value error, denominator needs phone_loss and a phone_text"),
         ("lstm_size = 32", "phone_layer = 2", "network: Value error, phone_layer must be 0, or a layer up to 1"),
     ],
 )
