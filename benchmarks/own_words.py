@@ -6,9 +6,9 @@
 
 --digits: one digit to a clip; then strings of 4 to 7 digits, clips of one speaker with pauses of 0.1 to 0.3 s between.
 --commands: one word to a clip; the phrases are all words that occur. --say: strings of digits and commands spoken by
-engines, for instance festival:kdl_diphone and espeak-ng:en-gb (apt-get install festival festvox-kdlpc16k espeak-ng), two
-that the shipped model was not trained on. --hotwords: words that the language model knows least are chosen from the transcripts
-before anything is heard; how many of them are found, and what it costs the other words.
+engines, for instance festival:ked_diphone and espeak-ng:en-gb (apt-get install festival festvox-kdlpc16k espeak-ng), on
+which the shipped model was not trained. --hotwords: words that the language model knows least are chosen from the
+transcripts before anything is heard; how many of them are found, and what it costs the other words.
 """
 
 from __future__ import annotations

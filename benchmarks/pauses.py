@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from decoders import aligned
-from own_words import RATE_HZ, spoken
+from own_words import spoken
 from rillet.pipeline import Recognizer
 from rillet.pipeline.model_file import SHIPPED_MODEL
 from rillet.pipeline.resample import resampler_between
@@ -25,6 +25,7 @@ TEXTS = """the old man looked at the river|it was a cold and rainy day|she could
 we went back to the house|nobody said anything for a long time|the horses were tired and hungry
 he opened the door and went away|there is nothing more to be done|my father lived in the city
 they came home late in the evening""".replace("\n", "|").split("|")
+RATE_HZ = 16_000
 PAUSES_S = (0.3, 0.6, 1.0, 1.5)
 SILENT = 0.02  # of the loudest sample
 
@@ -32,7 +33,7 @@ SILENT = 0.02  # of the loudest sample
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=SHIPPED_MODEL)
-    parser.add_argument("--voices", nargs="+", default=["slt", "rms"])
+    parser.add_argument("--voices", nargs="+", default=["flite:slt", "flite:rms"])
     parser.add_argument("--lm", default="auto")
     arguments = parser.parse_args()
     recogniser = Recognizer.load(arguments.model, lm=arguments.lm)

@@ -47,7 +47,7 @@ def phone_trigram(sentences: Iterable[list[int]], phones: int, discount: float =
 
 
 class LogDenominator(torch.autograd.Function):
-    """log of the sum over all phone strings, per row; its gradient is how often each phone is expected in each frame."""
+    """Logarithm of the sum over all phone strings; its gradient is how often each phone is expected in each frame."""
 
     @staticmethod
     def forward(ctx: Context, log_probs: Tensor, frames: Tensor, trigram: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class LogDenominator(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Context, gradient: Tensor) -> tuple[Tensor, None, None]:
         probs, after, twice, past_end = ctx.saved_tensors
-        batch, longest, size = probs.shape
+        longest, size = probs.shape[1:]
         before = after.transpose(1, 2).contiguous()
         expected = torch.empty_like(probs)
         blank = torch.ones_like(ctx.kept[0][0])  # mass of what can follow, as above

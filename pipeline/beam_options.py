@@ -19,19 +19,19 @@ class BeamOptions:
     unknown_word_penalty: float = 12.0  # nats for a word that the language model does not know, beyond its <unk> ...
     unknown_letter_penalty: float = 0.5  # ... and for each of its letters
     blank_penalty: float = 0.0  # nats by which blanks are taken to be less likely: little speech teaches to leave out
+    certain_blank_prob: float = 0.05  # over sounds: words are believed where the letters' blank is once no likelier
 
 
 LETTERS = BeamOptions()  # the defaults are for a search over letters
 PRONUNCIATIONS = BeamOptions(  # and these for one over the sounds of a lexicon
     width=150,
-    prune_nats=12.0,
-    token_log_prob=-7.0,
+    prune_nats=13.0,
+    token_log_prob=-6.0,
     tokens_per_frame=12,
     blank_prob=0.9995,
     commit_after_s=3.0,
-    lm_weight=0.9,
-    word_bonus=0.0,
-    blank_penalty=1.2,
+    lm_weight=1.2,
+    word_bonus=0.7,
 )
 PHRASES = replace(  # over the sounds of phrases: hardly anything is said, and what was said may have been unlikely
     PRONUNCIATIONS,
@@ -39,6 +39,7 @@ PHRASES = replace(  # over the sounds of phrases: hardly anything is said, and w
     token_log_prob=-14.0,
     tokens_per_frame=40,
     lm_weight=1.0,
-    word_bonus=-3.0,
-    blank_penalty=2.4,
+    word_bonus=-4.5,
+    blank_penalty=1.2,
+    certain_blank_prob=0.2,
 )

@@ -32,11 +32,10 @@ from .lm import CACHE_SIZE, State, Way
 
 BLANK = 0
 NO_SOUND = -1
-PEAK_S = 0.075  # a sound is heard as a peak in its middle: a word reaches so much further than its peaks
-CERTAIN_LOG_PROB = math.log(0.05)  # of the letters' blank, at most, where a letter is certain, ...
-CERTAIN_BEFORE, CERTAIN_AFTER = 25, 3  # ... as one must be so many frames before a word, in it, or behind it
+PEAK_S = 0.037  # a sound is heard as a peak in its middle: a word reaches so much further than its peaks
+CERTAIN_BEFORE, CERTAIN_AFTER = 25, 3  # a letter must be certain so many frames before a word, in it, or behind it
 CERTAIN_KEPT = 250  # frames for which it is remembered: more than a word can wait
-CONFIDENCE = (2.1, 1.0, 1.4)  # log-odds: constant, weight of the mean log-probability, of the logarithm of the share
+CONFIDENCE = (2.6, 1.4, 1.4)  # log-odds: constant, weight of the mean log-probability, of the logarithm of the share
 
 
 class Said(NamedTuple):
@@ -122,6 +121,7 @@ class LexiconBeamDecoder:
         self._promises = promises.data
         self._pending = [math.exp(nats) for nats in hotwords.pending] if hotwords else [1.0]
         self._finishes: dict[tuple[int, State, int], tuple[_Finish, ...]] = {}
+        self._certain = math.log(options.certain_blank_prob)
         self._wait_frames = round(options.commit_after_s / frame_s)
 
     def start(self) -> LexiconState:
@@ -139,7 +139,7 @@ class LexiconBeamDecoder:
     def step(self, log_probs: FloatArray, state: LexiconState) -> tuple[Decoded, LexiconState]:
         """Read frames (see `Decoder.step`); log_probs are float32 [frames, tokens + 1 + sounds]."""
         committed: list[Word] = []
-        certain = log_probs[:, BLANK] <= CERTAIN_LOG_PROB if self._tokens else np.ones(len(log_probs), bool)
+        certain = log_probs[:, BLANK] <= self._certain if self._tokens else np.ones(len(log_probs), bool)
         for sure, (blank, sounds) in zip(certain, self._likely_sounds(log_probs[:, self._tokens :]), strict=True):
             if sure:
                 state = state._replace(certain=(*state.certain[1 - CERTAIN_KEPT :], state.frame))

@@ -18,8 +18,7 @@ def definition(log_probs: Tensor, trigram: Tensor) -> Tensor:
     for path in itertools.product(range(1 + PHONES), repeat=len(log_probs)):
         said = [0, 0, *(phone for phone, _ in itertools.groupby(path) if phone)]
         language = math.prod(
-            float(trigram[first, second, third])
-            for first, second, third in zip(said, said[1:], said[2:], strict=False)
+            float(trigram[first, second, third]) for first, second, third in zip(said, said[1:], said[2:], strict=False)
         )
         total = total + language * log_probs[range(len(path)), list(path)].sum().exp()
     return total.log()

@@ -65,12 +65,11 @@ import { bisectRight, roundHalfEven } from "./numbers.js";
 const BLANK = 0;
 const NO_SOUND = -1;
 const CACHE_SIZE = 50_000;
-const PEAK_S = 0.075; // a sound is heard as a peak in its middle: a word reaches so much further than its peaks
-const CERTAIN_LOG_PROB = Math.fround(Math.log(0.05)); // of the letters' blank, at most, where a letter is certain, ...
-const CERTAIN_BEFORE = 25; // ... as one must be so many frames before a word, ...
+const PEAK_S = 0.037; // a sound is heard as a peak in its middle: a word reaches so much further than its peaks
+const CERTAIN_BEFORE = 25; // a letter must be certain so many frames before a word, ...
 const CERTAIN_AFTER = 3; // ... in it, or so many behind it
 const CERTAIN_KEPT = 250; // frames for which it is remembered: more than a word can wait
-const CONFIDENCE = { constant: 2.1, logProb: 1.0, share: 1.4 }; // log-odds, and what each counts; fitted for Python
+const CONFIDENCE = { constant: 2.6, logProb: 1.4, share: 1.4 }; // log-odds, and what each counts; fitted for Python
 
 export class LexiconBeamDecoder {
   /**
@@ -92,6 +91,7 @@ export class LexiconBeamDecoder {
     this.promises[ROOT] = 1;
     /** @type {Map<string, Finish[]>} */
     this.finishes = new Map();
+    this.certain = Math.fround(Math.log(options.certain_blank_prob));
     this.waitFrames = roundHalfEven(options.commit_after_s / frameS);
   }
 
@@ -121,7 +121,7 @@ export class LexiconBeamDecoder {
     for (let row = 0; row < logProbs.length; row += this.columns) {
       const heard = logProbs.subarray(row + this.tokens, row + this.columns);
       const candidates = this.likelySounds(heard);
-      if (!this.tokens || logProbs[row + BLANK] <= CERTAIN_LOG_PROB) {
+      if (!this.tokens || logProbs[row + BLANK] <= this.certain) {
         state = { ...state, certain: [...state.certain.slice(1 - CERTAIN_KEPT), state.frame] };
       }
       state = candidates.length ? this.hear(state, this.blankProb(heard), candidates) : hearNothing(state);
