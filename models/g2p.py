@@ -28,6 +28,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from ..pipeline.pronounce import PREFIX, Pronouncer
 from .error_rate import word_errors
+from .network import cpu_has_bfloat16
 from .phones import PHONES
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz'"
@@ -83,7 +84,7 @@ def train(entries: Entries, epochs: int, learning_rate: float = 4e-3) -> Iterato
     for epoch in range(1, epochs + 1):
         losses = []
         for letters, targets in _batches(entries, rng):
-            with torch.autocast("cpu", torch.bfloat16):  # two thirds of the time, where the processor has it
+            with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bfloat16()):  # two thirds of the time
                 log_probs = network(letters)
             loss = _ctc(log_probs, targets)
             optimiser.zero_grad()

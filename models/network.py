@@ -22,6 +22,11 @@ from .phones import PHONES
 from .tokens import ENGLISH_CHARACTERS, Tokens
 
 
+def cpu_has_bfloat16() -> bool:
+    """Whether torch can run an LSTM in bfloat16 on this processor; without AVX-512 it cannot."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """The sizes of a network; stored in every checkpoint.

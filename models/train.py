@@ -33,7 +33,7 @@ from .denominator import LogDenominator, phone_trigram
 from .error_rate import character_errors, word_errors
 from .from_onnx import read_onnx
 from .manifest import ManifestError, read_manifest
-from .network import AcousticNetwork
+from .network import AcousticNetwork, cpu_has_bfloat16
 from .phones import PHONES, phones_of
 from .splices import Splices, word_cuts
 from .teacher import Features, TeacherHead, teach
@@ -79,6 +79,8 @@ def train(config_path: Path, init: Path | None = None) -> Path:
     """
     config = read_config(config_path)
     rank, ranks, device = _start_process(config)
+    if config.precision == "bfloat16" and device.type == "cpu" and not cpu_has_bfloat16():
+        raise TrainingError('this processor has no bfloat16 that torch could use; set precision = "float32"')
     tokens, look_ahead = Tokens(config.network.tokens), config.network.look_ahead_frames
     say = _Reporter(config.run) if rank == 0 else None
 

@@ -39,7 +39,7 @@ PHRASES = replace(  # over the sounds of phrases: hardly anything is said, and w
     token_log_prob=-14.0,
     tokens_per_frame=40,
     lm_weight=1.0,
-    word_bonus=-4.5,
+    word_bonus=-4.0,
     blank_penalty=1.2,
     certain_blank_prob=0.2,
 )

@@ -297,6 +297,12 @@ def test_silence_has_no_phones_and_an_unknown_word_may_have_some(
     assert bool(moments["extra.optimiser.network.phone_head.bias.exp_avg"].any()) == learns
 
 
+def test_a_processor_without_bfloat16_is_told(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "cpu_has_bfloat16", lambda: False)
+    with pytest.raises(TrainingError, match="no bfloat16"):
+        train(configure("half", extra='precision = "bfloat16"'))
+
+
 def test_init_that_is_not_there(configure: Configure) -> None:
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         train(configure("none"), init=Path("nowhere.safetensors"))
