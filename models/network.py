@@ -24,7 +24,7 @@ from .tokens import ENGLISH_CHARACTERS, Tokens
 
 def cpu_has_bfloat16() -> bool:
     """Whether torch can run an LSTM in bfloat16 on this processor; without AVX-512 it cannot."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @dataclass(frozen=True)

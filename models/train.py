@@ -70,6 +70,8 @@ class TrainableNetwork(nn.Module):
 def train(config_path: Path, init: Path | None = None) -> Path:
     """Run, or go on with, the training that a TOML file describes; returns the best checkpoint.
 
+    Beside `best.safetensors`, `end.safetensors` has the running mean of the weights after the last step.
+
     Args:
         config_path: see `TrainConfig`. A run that has a `last.safetensors` goes on from there, to the step.
         init: a checkpoint or exported model whose weights a new run begins with; going on, it is not read.
@@ -204,6 +206,8 @@ def train(config_path: Path, init: Path | None = None) -> Path:
                 extra = {f"average.{name}": tensor for name, tensor in average.items()} | {"carried": carried}
                 extra |= _training_tensors(optimiser, trainable)
                 save_checkpoint(last, config.network, network.state_dict(), progress, extra)
+                if progress["step"] == config.steps:
+                    save_checkpoint(config.run / "end.safetensors", config.network, average, progress)
                 started += time.monotonic() - paused
             if ranks > 1:
                 dist.barrier()

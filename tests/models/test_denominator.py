@@ -40,8 +40,8 @@ def test_it_is_the_sum_over_all_paths(seed: int) -> None:
     torch.testing.assert_close(found_gradient.double(), gradient, atol=1e-5, rtol=1e-4)
 
 
-def test_a_language_without_preferences_leaves_ctc_as_it_is() -> None:
-    """Any phone after any other with the same probability: a longer string pays more, no phone more than another."""
+def test_where_language_has_no_say_the_paths_sum_to_one() -> None:
+    """Then only CTC is left of the loss."""
     trigram = torch.full((1 + PHONES,) * 3, 1.0)
     log_probs = torch.log_softmax(torch.randn(2, 40, 1 + PHONES), dim=-1)
     found = LogDenominator.apply(log_probs, torch.tensor([40, 7]), trigram)

@@ -53,6 +53,9 @@ def test_it_learns_and_writes_scalars(tone_checkpoint: Path) -> None:
     wer = [event.value for event in scalars.Scalars("dev/wer")]
     assert min(wer) < 0.4
     assert {"gradient_norm", "learning_rate", "hours", "dev/cer"} <= set(scalars.Tags()["scalars"])
+    last, end = (everything_in(tone_checkpoint.parent / f"{name}.safetensors") for name in ("last", "end"))
+    ours = {name: tensor for name, tensor in end.items() if name.startswith("network.")}
+    assert all(torch.equal(last[f"extra.average.{n.removeprefix('network.')}"], t) for n, t in ours.items())
     best = load_checkpoint(tone_checkpoint)
     assert best.progress["best_wer"] == pytest.approx(min(wer), abs=1e-6)
     assert best.progress["validation"]["dev"][0] == best.progress["best_wer"]
