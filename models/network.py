@@ -24,7 +24,8 @@ from .tokens import ENGLISH_CHARACTERS, Tokens
 
 def cpu_has_bfloat16() -> bool:
     """Whether torch can run an LSTM in bfloat16 on this processor; without AVX-512 it cannot."""
-    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return bool(onednn and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @dataclass(frozen=True)
