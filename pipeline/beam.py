@@ -166,68 +166,78 @@ class BeamDecoder:
         options, extend, log, lifts = self.options, self._text.extend, math.log, self._text.lifts
         frame = state.frame
         blank_prob = math.exp(blank)
-        candidates = [(token, chr(token), log_prob, math.exp(log_prob)) for token, log_prob in tokens]
-        probs = {name: (prob, log_prob - lifts[token]) for token, name, log_prob, prob in candidates}
-        space_prob = sum(prob for token, _, _, prob in candidates if token in self._space_tokens)
+        # number, name, probability, and the logarithm of what the network said before it was lifted
+        candidates = [(token, chr(token), math.exp(lifted), lifted - lifts[token]) for token, lifted in tokens]
+        columns = {name: j for j, (_, name, _, _) in enumerate(candidates)}
+        space_prob = sum(prob for token, _, prob, _ in candidates if token in self._space_tokens)
 
-        # Every text may stay as it is: by a blank, or by holding its last token.
-        stays: dict[str, Hypothesis] = {}
-        for prose, mass_blank, mass_nonblank, marks in state.hypotheses:
-            total = mass_blank + mass_nonblank
-            if not prose.word and space_prob:  # a space where no word is open is no different from a blank
-                stays[prose.tokens] = Hypothesis(prose, total * (blank_prob + space_prob), 0.0, marks)
-                continue
-            held = probs.get(prose.tokens[-1:])
-            if held is None:
-                stays[prose.tokens] = Hypothesis(prose, total * blank_prob, 0.0, marks)
-                continue
-            if held[0] > blank_prob and mass_nonblank > mass_blank:
-                first, _, log_prob, cut = marks[-1]
-                marks = (*marks[:-1], Mark(first, frame, max(log_prob, held[1]), cut))
-            stays[prose.tokens] = Hypothesis(prose, total * blank_prob, mass_nonblank * held[0], marks)
-
-        # Or it goes on by one token, to a text that may be there already.
-        reaches = [log(each.blank + each.nonblank) + each.prose.weight for each in state.hypotheses]
+        # Every text may go on by one token, and can hope to be so likely then; the promise of a finished word may help.
+        hypotheses = state.hypotheses
+        reaches = [log(each.blank + each.nonblank) + each.prose.weight for each in hypotheses]
         floor = max(reaches) + max(blank, tokens[0][1]) - self._prune_nats
-        proposals: list[tuple[float, int, int, float]] = []
-        for i, (prose, mass_blank, mass_nonblank, marks) in enumerate(state.hypotheses):
-            last, reach = prose.tokens[-1:], reaches[i]
-            for j, (token, name, log_prob, prob) in enumerate(candidates):
-                if reach + log_prob < floor - LANGUAGE_GAIN_NATS:
-                    break
-                mass = (mass_blank if name == last else mass_blank + mass_nonblank) * prob
-                if not mass or (not prose.word and token in self._space_tokens):
-                    continue
-                known = stays.get(prose.tokens + name)
-                if known is not None:
-                    old, blank_mass, nonblank_mass, old_marks = known
-                    if mass > blank_mass + nonblank_mass:
-                        old_marks = (*marks, Mark(frame, frame, probs[name][1], old.settled))
-                    stays[old.tokens] = Hypothesis(old, blank_mass, nonblank_mass + mass, old_marks)
-                    continue
-                may_gain = not prose.word or token in self._gaining_tokens
-                hope = reach + log_prob + (LANGUAGE_GAIN_NATS if may_gain else 0.0)
-                if hope >= floor:
-                    proposals.append((hope, i, j, mass))
+        spaces = np.array([token in self._space_tokens for token, _ in tokens])
+        gaining = np.array([token in self._gaining_tokens for token, _ in tokens])
+        closed = np.array([not each.prose.word for each in hypotheses])[:, None]  # no word is open
+        hopes = np.add.outer(reaches, [lifted for _, lifted in tokens])
+        hopes += np.where(closed | gaining, LANGUAGE_GAIN_NATS, 0.0)
+        hopes[closed & spaces] = math.nan  # a space there is no different from a blank
+
+        # Or it stays as it is, by a blank or by holding its last token; it may also be what a shorter one becomes.
+        stays: list[Hypothesis] = []
+        places = {each.prose.tokens: i for i, each in enumerate(hypotheses)}
+        for prose, mass_blank, mass_nonblank, marks in hypotheses:
+            total, name = mass_blank + mass_nonblank, prose.tokens[-1:]
+            j = columns.get(name)
+            _, _, prob, log_prob = candidates[j] if j is not None else (0, name, 0.0, 0.0)
+            if not prose.word and space_prob:
+                stay, hold = total * (blank_prob + space_prob), 0.0
+            else:
+                stay, hold = total * blank_prob, mass_nonblank * prob
+                if prob > blank_prob and mass_nonblank > mass_blank:
+                    first, _, best, cut = marks[-1]
+                    marks = (*marks[:-1], Mark(first, frame, max(best, log_prob), cut))
+            if j is not None and (i := places.get(prose.tokens[:-1])) is not None:
+                hopes[i, j] = math.nan
+                shorter, mass_blank, mass_nonblank, its_marks = hypotheses[i]
+                mass = (mass_blank if shorter.tokens[-1:] == name else mass_blank + mass_nonblank) * prob
+                if mass > stay + hold:
+                    marks = (*its_marks, Mark(frame, frame, log_prob, prose.settled))
+                hold += mass
+            stays.append(Hypothesis(prose, stay, hold, marks))
         ranked = [
             (log(mass) + each.prose.weight, each.prose.tokens, each)
-            for each in stays.values()
+            for each in stays
             if (mass := each.blank + each.nonblank)
         ]
 
         # What language says to a new text is looked up for the most hopeful first, and for as long as there is hope.
         least = sorted(each[0] for each in ranked)[-options.width :]  # a heap of the best scores so far
-        proposals.sort(reverse=True)
-        for hope, i, j, mass in proposals:
-            if len(least) == options.width:
-                floor = max(floor, least[0])
+        if len(least) == options.width:
+            floor = max(floor, least[0])
+        hopeful = np.flatnonzero(hopes >= floor)
+        hopeful = hopeful[np.argsort(-hopes.ravel()[hopeful], kind="stable")]
+        for place, hope in zip(hopeful.tolist(), hopes.ravel()[hopeful].tolist(), strict=True):
             if hope < floor:
                 break
-            longer = extend(state.hypotheses[i].prose, candidates[j][0])
-            if longer is not None and (score := log(mass) + longer.weight) >= floor:
-                (heappushpop if len(least) == options.width else heappush)(least, score)
-                # its mark is made below, if it survives: many do not
-                ranked.append((score, longer.tokens, Hypothesis(longer, 0.0, mass, state.hypotheses[i].marks)))
+            i, j = divmod(place, len(candidates))
+            prose, mass_blank, mass_nonblank, marks = hypotheses[i]
+            token, name, prob, _ = candidates[j]
+            mass = (mass_blank if prose.tokens[-1:] == name else mass_blank + mass_nonblank) * prob
+            if not mass:
+                continue
+            heard = log(mass)
+            longer = extend(prose, token, floor - heard)
+            if longer is None:
+                continue
+            score = heard + longer.weight
+            # its mark is made below, if it survives: many do not
+            ranked.append((score, longer.tokens, Hypothesis(longer, 0.0, mass, marks)))
+            if len(least) < options.width:
+                heappush(least, score)
+            else:
+                heappushpop(least, score)
+            if len(least) == options.width:
+                floor = max(floor, least[0])
         ranked.sort(reverse=True)
         floor = ranked[0][0] - self._prune_nats
         kept = []
@@ -235,8 +245,9 @@ class BeamDecoder:
             if score < floor:
                 break
             if len(hypothesis.marks) < len(name):
-                new = Mark(frame, frame, probs[name[-1]][1], hypothesis.prose.settled)
-                hypothesis = hypothesis._replace(marks=(*hypothesis.marks, new))
+                prose, _, mass, marks = hypothesis
+                new = Mark(frame, frame, candidates[columns[name[-1]]][3], prose.settled)
+                hypothesis = Hypothesis(prose, 0.0, mass, (*marks, new))
             kept.append(hypothesis)
         return _rescaled(BeamState(frame + 1, tuple(kept), state.log_scale, state.shares))
 

@@ -82,14 +82,16 @@ class TextModel:
             weight=0.0,
         )
 
-    def extend(self, prose: Prose, token: int) -> Prose | None:
-        """The text with one more token; None if the grammar or the length of the word forbids it."""
+    def extend(self, prose: Prose, token: int, least: float) -> Prose | None:
+        """The text with one more token; None if its weight is below `least`, or grammar or length forbid it."""
         letter = self._letters[token]
         if letter:  # the most frequent case, without all that cannot happen in it
             word = prose.word + letter
             if len(word) > MAX_WORD_LETTERS:
                 return None
             weight = prose.fixed + self._promise(word, hot.ROOT)
+            if weight < least:
+                return None
             return Prose(prose.tokens + chr(token), word, prose.lm, hot.ROOT, (), False, prose.fixed, weight)
         _, word, lm, node, place, _, fixed, _ = prose
         settled = False
@@ -120,6 +122,8 @@ class TextModel:
             weight += self._promise(word, node)
         if self._hotwords and node > hot.ROOT:
             weight += self._hotwords.pending[node]
+        if weight < least:
+            return None
         return Prose(prose.tokens + chr(token), word, lm, node, place, settled, fixed, weight)
 
     def ended(self, prose: Prose) -> float | None:
