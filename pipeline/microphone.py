@@ -26,6 +26,8 @@ from .samples import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
 
 BLOCK_S = 0.02
 GONE_S = 5.0  # a device that has not called back for so long is gone, whatever its driver says
+SILENT_LOSS_S = 1.0  # blocks that come so late, for so long, come behind sound that was lost
+STEADY_S = 0.1  # and meanwhile hardly more or less late
 FOLLOW = 0.001  # of its delay, each block moves the clock that losses are measured with
 USUAL_CHANNELS = 2  # virtual devices offer 32 and more, and would mix the sound into all of them
 
@@ -162,27 +164,41 @@ class Microphone(BlockQueue):
 
 
 class LossClock:
-    """How much sound a device lost when it reports an overflow, which no driver says: so much later the block came.
+    """How much sound a device lost, which no driver says: so much later the blocks come.
 
-    Blocks come late for other reasons too, but then none is missing; hence only an overflow counts.
+    Blocks come late for other reasons too, but then none is missing and they catch up. So lateness counts at once
+    where an overflow is reported, and else if it is long and steady: some sound systems lose sound without a word.
     """
 
     def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._due_s: float | None = None  # when the next block should come
+        self._late_since: tuple[float, float] | None = None  # when much lateness was first seen, and how much
+        self._late_frames = 0  # that came since
 
     def tick(self, now_s: float, frames: int, overflow: bool) -> int:
         """A block of so many frames came; how many are missing before it."""
         if self._due_s is None:
             self._due_s = now_s
-        lost_frames = 0
-        if overflow:
-            lost_frames = max(0, round((now_s - self._due_s) * self._rate_hz))
-            self._due_s = now_s
-        # Early blocks set the clock, and late ones only a little: it follows the device's pace, but no delay.
-        due_s = min(now_s, self._due_s)
-        self._due_s = due_s + (now_s - due_s) * FOLLOW + frames / self._rate_hz
+        late_s, lost_frames = now_s - self._due_s, 0
+        if overflow or self._stays_late(now_s, late_s, frames):
+            lost_frames = max(0, round(late_s * self._rate_hz))
+            self._due_s, self._late_since = now_s, None
+        elif late_s < SILENT_LOSS_S:
+            # Early blocks set the clock, and late ones only a little: it follows the device's pace, but no delay.
+            self._due_s = min(now_s, self._due_s) + max(0.0, late_s) * FOLLOW
+        self._due_s += frames / self._rate_hz
         return lost_frames
+
+    def _stays_late(self, now_s: float, late_s: float, frames: int) -> bool:
+        if late_s < SILENT_LOSS_S:
+            self._late_since = None
+        elif self._late_since is None or abs(late_s - self._late_since[1]) > STEADY_S:
+            self._late_since, self._late_frames = (now_s, late_s), 0
+        if self._late_since is None:
+            return False
+        self._late_frames += frames
+        return min(now_s - self._late_since[0], self._late_frames / self._rate_hz) > SILENT_LOSS_S
 
 
 @contextmanager

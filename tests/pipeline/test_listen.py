@@ -351,6 +351,23 @@ class TestCallback:
             else:
                 assert lost_frames == 0
 
+    def test_the_clock_notices_what_was_lost_without_a_word(self) -> None:
+        rng, clock, found_s, free_s = np.random.default_rng(0), LossClock(16_000), dict[float, float](), 0.0
+        for n in range(10_000):
+            made_s = n * 0.02002
+            if 100 < made_s < 102.5 or 150 < made_s < 152.5:
+                continue  # lost
+            stopped = 60 < made_s < 65 or 150 < made_s < 155  # this process, while the sound system keeps the sound
+            comes_s = (65.0 if made_s < 65 else 155.0) if stopped else made_s + rng.uniform(0, 0.03)
+            if 60.1 < made_s < 65:
+                comes_s = 67.0  # it wakes slowly
+            free_s = max(comes_s, free_s + 0.001)  # blocks that have waited come one after the other
+            lost_frames = clock.tick(free_s, 320, overflow=False)
+            if lost_frames:
+                found_s[made_s] = lost_frames / 16_000
+        assert list(found_s.values()) == pytest.approx([2.5, 2.5], abs=0.06)
+        assert list(found_s) == pytest.approx([103.5, 156.1], abs=0.06)  # a second after blocks come regularly again
+
     def test_an_overflow_is_a_loss(self, monkeypatch: pytest.MonkeyPatch) -> None:
         microphone, now_s = Microphone(self.device), 100.0
         monkeypatch.setattr(time, "monotonic", lambda: now_s)

@@ -264,6 +264,33 @@ def test_a_stopped_process_goes_on(sound_system: SoundSystem, tone_model: Path, 
 
 
 @needs_sound_system
+@pytest.mark.slow
+@in_real_time
+def test_sound_that_is_lost_without_a_word_is_missed(
+    sound_system: SoundSystem, tone_model: Path, speak: Speak, tmp_path: Path
+) -> None:
+    """The sound system keeps some ten seconds of a stopped process's sound, and says nothing of the rest."""
+    recording, written = tmp_path / "recording.wav", tmp_path / "words.jsonl"
+    pause = np.zeros(35 * RATE_HZ, np.float32)
+    soundfile.write(recording, np.concatenate([speak("hello", RATE_HZ), pause, speak("world", RATE_HZ)]), RATE_HZ)
+    with sound_system.listening("--model", tone_model, "--output", written) as listening:
+        player = threading.Thread(target=sound_system.play, args=(recording,))
+        player.start()
+        listening.wait_for("hello")
+        listening.process.send_signal(signal.SIGSTOP)
+        time.sleep(25)
+        listening.process.send_signal(signal.SIGCONT)
+        player.join()
+        listening.wait_for("world")
+        listening.process.send_signal(signal.SIGINT)
+        code, complaints, _ = listening.end()
+    assert (code, listening.lines) == (0, ["hello", "world"])
+    assert "Sound is being lost" in complaints
+    first, second = (json.loads(line)["words"][0] for line in written.read_text().splitlines())
+    assert second["start_s"] - first["start_s"] == pytest.approx(36, abs=0.5)
+
+
+@needs_sound_system
 @in_real_time
 def test_unplugging(sound_system: SoundSystem, tone_model: Path, long_recording: Path) -> None:
     with (
