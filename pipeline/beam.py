@@ -166,14 +166,15 @@ class BeamDecoder:
         options, extend, log, lifts = self.options, self._text.extend, math.log, self._text.lifts
         frame = state.frame
         blank_prob = math.exp(blank)
-        # number, name, probability, and the logarithm of what the network said before it was lifted
-        candidates = [(token, chr(token), math.exp(lifted), lifted - lifts[token]) for token, lifted in tokens]
-        columns = {name: j for j, (_, name, _, _) in enumerate(candidates)}
-        space_prob = sum(prob for token, _, prob, _ in candidates if token in self._space_tokens)
+        # number, name, probability, its logarithm, and that before it was lifted
+        candidates = [(token, chr(token), math.exp(lifted), lifted, lifted - lifts[token]) for token, lifted in tokens]
+        columns = {name: j for j, (_, name, *_) in enumerate(candidates)}
+        space_prob = sum(prob for token, _, prob, *_ in candidates if token in self._space_tokens)
 
         # Every text may go on by one token, and can hope to be so likely then; the promise of a finished word may help.
         hypotheses = state.hypotheses
-        reaches = [log(each.blank + each.nonblank) + each.prose.weight for each in hypotheses]
+        log_masses = [log(each.blank + each.nonblank) for each in hypotheses]
+        reaches = [log_mass + each.prose.weight for log_mass, each in zip(log_masses, hypotheses, strict=True)]
         floor = max(reaches) + max(blank, tokens[0][1]) - self._prune_nats
         spaces = np.array([token in self._space_tokens for token, _ in tokens])
         gaining = np.array([token in self._gaining_tokens for token, _ in tokens])
@@ -188,7 +189,7 @@ class BeamDecoder:
         for prose, mass_blank, mass_nonblank, marks in hypotheses:
             total, name = mass_blank + mass_nonblank, prose.tokens[-1:]
             j = columns.get(name)
-            _, _, prob, log_prob = candidates[j] if j is not None else (0, name, 0.0, 0.0)
+            prob, _, log_prob = candidates[j][2:] if j is not None else (0.0, 0.0, 0.0)
             if not prose.word and space_prob:
                 stay, hold = total * (blank_prob + space_prob), 0.0
             else:
@@ -221,15 +222,14 @@ class BeamDecoder:
                 break
             i, j = divmod(place, len(candidates))
             prose, mass_blank, mass_nonblank, marks = hypotheses[i]
-            token, name, prob, _ = candidates[j]
-            mass = (mass_blank if prose.tokens[-1:] == name else mass_blank + mass_nonblank) * prob
-            if not mass:
+            token, name, prob, lifted, _ = candidates[j]
+            total, log_mass = mass_blank + mass_nonblank, log_masses[i]
+            if prose.tokens[-1:] == name:  # the same again only behind a blank
+                total, log_mass = mass_blank, log(mass_blank) if mass_blank else -math.inf
+            longer = extend(prose, token, floor - log_mass - lifted)
+            if longer is None or not (mass := total * prob):
                 continue
-            heard = log(mass)
-            longer = extend(prose, token, floor - heard)
-            if longer is None:
-                continue
-            score = heard + longer.weight
+            score = log_mass + lifted + longer.weight
             # its mark is made below, if it survives: many do not
             ranked.append((score, longer.tokens, Hypothesis(longer, 0.0, mass, marks)))
             if len(least) < options.width:
@@ -246,7 +246,7 @@ class BeamDecoder:
                 break
             if len(hypothesis.marks) < len(name):
                 prose, _, mass, marks = hypothesis
-                new = Mark(frame, frame, candidates[columns[name[-1]]][3], prose.settled)
+                new = Mark(frame, frame, candidates[columns[name[-1]]][4], prose.settled)
                 hypothesis = Hypothesis(prose, 0.0, mass, (*marks, new))
             kept.append(hypothesis)
         return _rescaled(BeamState(frame + 1, tuple(kept), state.log_scale, state.shares))

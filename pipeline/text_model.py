@@ -57,6 +57,7 @@ class TextModel:
         self._word_bonus = options.word_bonus if lm or grammar else 0.0
         self._hotword_promise = self._word_bonus + (options.lm_weight * HOTWORD_LOG_PROB if lm else 0.0)
         self._promises: dict[str, float] = {}
+        self._penalties: dict[str, float] = {}  # of words that were finished
         # nats by token: network and language model both know how frequent letters are, and what both say would count
         # twice; so rare letters are raised
         self.lifts = [0.0 if lm is None else self._lift(lm, piece) for piece in tokens]
@@ -87,10 +88,11 @@ class TextModel:
         letter = self._letters[token]
         if letter:  # the most frequent case, without all that cannot happen in it
             word = prose.word + letter
-            if len(word) > MAX_WORD_LETTERS:
-                return None
-            weight = prose.fixed + self._promise(word, hot.ROOT)
-            if weight < least:
+            promise = self._promises.get(word)
+            if promise is None:
+                promise = self._promise(word, hot.ROOT)
+            weight = prose.fixed + promise
+            if weight < least or len(word) > MAX_WORD_LETTERS:
                 return None
             return Prose(prose.tokens + chr(token), word, prose.lm, hot.ROOT, (), False, prose.fixed, weight)
         _, word, lm, node, place, _, fixed, _ = prose
@@ -147,9 +149,13 @@ class TextModel:
         if self._lm is None:
             return self._word_bonus, ()
         log_prob, after = self._lm.score(lm, word)
-        nats = options.lm_weight * log_prob
-        if word not in self._lm:
-            nats -= self._unknown_penalty(word)
+        penalty = self._penalties.get(word)
+        if penalty is None:
+            penalty = 0.0 if word in self._lm else self._unknown_penalty(word)
+            if len(self._penalties) >= CACHE_SIZE:
+                self._penalties.clear()
+            self._penalties[word] = penalty
+        nats = options.lm_weight * log_prob - penalty
         if self._hotwords and self._hotwords.ends_word(node):
             nats = max(nats, options.lm_weight * HOTWORD_LOG_PROB)
         return nats + self._word_bonus, after
