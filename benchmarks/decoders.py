@@ -67,21 +67,25 @@ def edits(reference: str | list[str], found: str | list[str]) -> int:
     return row[-1]
 
 
-def compare(name: str, decode: Callable[[FloatArray], str], utterances: list[Utterance], frame_s: float) -> None:
-    """Print one row of the table."""
-    decode(utterances[0].log_probs)  # load what is loaded at first use
-    start = time.process_time()
-    found = [decode(each.log_probs) for each in utterances]
-    seconds = time.process_time() - start
+def compare(rows: dict[str, Callable[[FloatArray], str]], utterances: list[Utterance], frame_s: float) -> None:
+    """Print a table. They take turns at each utterance, so that a machine whose speed changes is fair to all."""
+    seconds, found = dict.fromkeys(rows, 0.0), {name: list[str]() for name in rows}
+    for decode in rows.values():
+        decode(utterances[0].log_probs)  # load what is loaded at first use
+    for each in utterances:
+        for name, decode in rows.items():
+            start = time.process_time()
+            found[name].append(decode(each.log_probs))
+            seconds[name] += time.process_time() - start
     frames = sum(len(each.log_probs) for each in utterances)
-    words = sum(edits(each.text.split(), text.split()) for each, text in zip(utterances, found, strict=True))
-    letters = sum(edits(each.text, text) for each, text in zip(utterances, found, strict=True))
-    wer = words / sum(len(each.text.split()) for each in utterances)
-    cer = letters / sum(len(each.text) for each in utterances)
-    print(
-        f"{name:34} {100 * wer:6.2f} {100 * cer:6.2f} {1000 * seconds / frames:9.4f} {seconds / frames / frame_s:9.5f}",
-        flush=True,
-    )
+    print(f"{'decoder':34} {'WER %':>6} {'CER %':>6} {'ms/frame':>9} {'RTF':>9}")
+    for name, texts in found.items():
+        words = sum(edits(each.text.split(), text.split()) for each, text in zip(utterances, texts, strict=True))
+        letters = sum(edits(each.text, text) for each, text in zip(utterances, texts, strict=True))
+        wer = words / sum(len(each.text.split()) for each in utterances)
+        cer = letters / sum(len(each.text) for each in utterances)
+        per_frame_s = seconds[name] / frames
+        print(f"{name:34} {100 * wer:6.2f} {100 * cer:6.2f} {1000 * per_frame_s:9.4f} {per_frame_s / frame_s:9.5f}")
 
 
 def streaming(decoder: Decoder) -> Callable[[FloatArray], str]:  # type: ignore[type-arg]
@@ -289,11 +293,8 @@ def main() -> None:
     options = replace(BeamOptions(), width=arguments.beam)
     setting = Setting(tokens, phones, frame_s, lm, arguments.arpa, options)
 
-    print(f"{'decoder':34} {'WER %':>6} {'CER %':>6} {'ms/frame':>9} {'RTF':>9}")
-
-    def row(name: str, decode: Callable[[FloatArray], str]) -> None:
-        compare(name, decode, utterances, frame_s)
-
+    rows: dict[str, Callable[[FloatArray], str]] = {}
+    row = rows.__setitem__
     row("greedy", streaming(GreedyDecoder(tokens, frame_s)))
     row(f"beam {options.width}", streaming(BeamDecoder(tokens, frame_s, options)))
     best: Decoder = BeamDecoder(tokens, frame_s, options, lm)  # type: ignore[type-arg]
@@ -326,6 +327,7 @@ def main() -> None:
                 row(f"{name} {options.width}", decode)
                 if by_sounds and make is flashlight:
                     row(f"{name}, sounds {PRONUNCIATIONS.width}", flashlight(setting, by_sounds=True))
+    compare(rows, utterances, frame_s)
     reliability(best, utterances)
     stability(best, utterances, frame_s)
 
