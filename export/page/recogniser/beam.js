@@ -198,7 +198,6 @@ export class BeamDecoder {
       const last = prose.tokens.slice(-1);
       for (let j = 0; j < candidates.length; j++) {
         const { token, name, heard, logProb, prob } = candidates[j];
-        if (reaches[i] + logProb < floor - LANGUAGE_GAIN_NATS) break;
         const mass = (name === last ? massBlank : massBlank + massNonblank) * prob;
         if (!mass || (!prose.word && this.isSpace[token])) continue;
         const known = stays.get(prose.tokens + name);
@@ -223,7 +222,7 @@ export class BeamDecoder {
 
     // What language says to a new text is looked up for the most hopeful first, and for as long as there is hope.
     const least = ranked.map((each) => each.score).sort((a, b) => a - b).slice(-width); // the best scores so far
-    proposals.sort((a, b) => b.hope - a.hope || b.i - a.i || b.j - a.j);
+    proposals.sort((a, b) => b.hope - a.hope || a.i - b.i || a.j - b.j);
     for (const { hope, i, j, mass } of proposals) {
       if (least.length === width) floor = Math.max(floor, least[0]);
       if (hope < floor) break;
