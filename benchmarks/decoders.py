@@ -294,29 +294,28 @@ def main() -> None:
     setting = Setting(tokens, phones, frame_s, lm, arguments.arpa, options)
 
     rows: dict[str, Callable[[FloatArray], str]] = {}
-    row = rows.__setitem__
-    row("greedy", streaming(GreedyDecoder(tokens, frame_s)))
-    row(f"beam {options.width}", streaming(BeamDecoder(tokens, frame_s, options)))
+    rows["greedy"] = streaming(GreedyDecoder(tokens, frame_s))
+    rows[f"beam {options.width}"] = streaming(BeamDecoder(tokens, frame_s, options))
     best: Decoder = BeamDecoder(tokens, frame_s, options, lm)  # type: ignore[type-arg]
-    row(f"beam {options.width} + language model", streaming(best))
+    rows[f"beam {options.width} + language model"] = streaming(best)
     same_pruning = replace(options, token_log_prob=-5.0, prune_nats=10.0)  # what pyctcdecode has by default
-    row("  the same, pruned as pyctcdecode", streaming(BeamDecoder(tokens, frame_s, same_pruning, lm)))
+    rows["  the same, pruned as pyctcdecode"] = streaming(BeamDecoder(tokens, frame_s, same_pruning, lm))
     hotwords = Hotwords([Hotword.parse(text) for text in arguments.hotword or ["kubernetes"]], tokens)
-    row(f"beam {options.width} + lm + hotwords", streaming(BeamDecoder(tokens, frame_s, options, lm, hotwords)))
+    rows[f"beam {options.width} + lm + hotwords"] = streaming(BeamDecoder(tokens, frame_s, options, lm, hotwords))
     by_sounds = bool(phones and lm.lexicon)
     if by_sounds:
         best = make_decoder(tokens, frame_s, phones=phones, lm=lm)
-        row(f"sounds, beam {PRONUNCIATIONS.width} + lm", streaming(best))
+        rows[f"sounds, beam {PRONUNCIATIONS.width} + lm"] = streaming(best)
         narrow = make_decoder(tokens, frame_s, phones=phones, lm=lm, options={"width": 16})
-        row("sounds, beam 16 + lm", streaming(narrow))
+        rows["sounds, beam 16 + lm"] = streaming(narrow)
         wanted = arguments.hotword or ["kubernetes"]
         hot = make_decoder(tokens, frame_s, phones=phones, lm=lm, hotwords=wanted)
-        row("sounds, beam + lm + hotwords", streaming(hot))
+        rows["sounds, beam + lm + hotwords"] = streaming(hot)
     for weight in arguments.weights:
         for bonus in arguments.bonuses:
             changes = {"lm_weight": weight, "word_bonus": bonus}
             tried = make_decoder(tokens, frame_s, phones=phones, lm=lm, options=changes)
-            row(f"  weight {weight} bonus {bonus}", streaming(tried))
+            rows[f"  weight {weight} bonus {bonus}"] = streaming(tried)
     if arguments.arpa:
         for name, make in (("pyctcdecode", pyctcdecode), ("flashlight-text (C++)", flashlight)):
             try:
@@ -324,9 +323,9 @@ def main() -> None:
             except ImportError as error:
                 print(f"{name:34} not measured: {error}")
             else:
-                row(f"{name} {options.width}", decode)
+                rows[f"{name} {options.width}"] = decode
                 if by_sounds and make is flashlight:
-                    row(f"{name}, sounds {PRONUNCIATIONS.width}", flashlight(setting, by_sounds=True))
+                    rows[f"{name}, sounds {PRONUNCIATIONS.width}"] = flashlight(setting, by_sounds=True)
     compare(rows, utterances, frame_s)
     reliability(best, utterances)
     stability(best, utterances, frame_s)

@@ -1,7 +1,7 @@
 """Changes to training speech that make a network hear past the recording: room, channel, speed, noise, masks.
 
-Speed, room response and equaliser are all products or resamplings of the spectrum: a forward and an inverse Fourier
-transform of the utterance for the speed, and another two for the others, together.
+Speed, room response and equaliser are all products or resamplings of the spectrum, so that one forward and one inverse
+Fourier transform of the utterance applies the three together.
 """
 
 import math
@@ -72,31 +72,21 @@ class Augment:
     ) -> None:
         self.config, self.noises, self.rooms, self.sample_rate_hz = config, noises, rooms, sample_rate_hz
 
-    def __call__(self, samples: Samples, rng: np.random.Generator) -> tuple[Samples, Samples]:
-        """Change an utterance.
-
-        Args:
-            samples: float32 [n].
-            rng: what the draws come from.
-
-        Returns:
-            float32 [about n / speed], -1..1, and the same moments without room, channel and noise.
-        """
+    def __call__(self, samples: Samples, rng: np.random.Generator) -> Samples:
+        """float32 [n] to float32 [about n / speed], -1..1."""
         config = self.config
         speed = rng.uniform(*config.speed) if rng.random() < config.speed_chance else 1.0
         reverberant = bool(self.rooms) and rng.random() < config.room_chance
         room = self.rooms[int(rng.integers(len(self.rooms)))] if reverberant else None
-        clear = change_spectrum(samples, speed, None, [], self.sample_rate_hz) if speed != 1 else samples
-        samples = change_spectrum(clear, 1.0, room, self._response(rng), self.sample_rate_hz)
-        level_dbfs = rng.uniform(*config.gain_dbfs)
-        clear, samples = set_level(clear, level_dbfs), set_level(samples, level_dbfs)
+        samples = change_spectrum(samples, speed, room, self._response(rng), self.sample_rate_hz)
+        samples = set_level(samples, rng.uniform(*config.gain_dbfs))
         if self.noises and rng.random() < config.noise_chance:
             samples = add_noise(samples, self._noise(len(samples), rng), rng.uniform(*config.noise_snr_db))
         if rng.random() < config.white_noise_chance:
             white = rng.standard_normal(len(samples), dtype=np.float32)
             quietest_db = config.noise_snr_db[0] + 5
             samples = add_noise(samples, white, rng.uniform(quietest_db, max(quietest_db, 45.0)))
-        return np.clip(samples, -1.0, 1.0), np.clip(clear, -1.0, 1.0)
+        return np.clip(samples, -1.0, 1.0)
 
     def noise_only(self, size: int, rng: np.random.Generator) -> Samples:
         """Background without speech, float32 [size], at any level down to digital silence."""

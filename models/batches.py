@@ -24,7 +24,6 @@ class Utterance:
     """A row of a batch."""
 
     samples: NDArray[np.float32]
-    clear: NDArray[np.float32]  # as long: the same without room, channel and noise
     tokens: list[int]
     features: Features  # the teacher's; fewer rows than the samples have frames are followed by nothing
 
@@ -57,7 +56,6 @@ class Batch:
     """Padded audio and targets of several utterances."""
 
     audio: Tensor  # float32 [batch, frames * samples_per_frame], zeros behind each utterance and its look-ahead
-    clear: Tensor  # the same without room, channel and noise; silence where there is nothing but noise
     frames: Tensor  # int64 [batch]: log-probability rows of each utterance, without the look-ahead
     targets: Tensor  # int64 [sum of target lengths]
     target_lengths: Tensor  # int64 [batch]
@@ -122,19 +120,17 @@ class EpochBatches(Dataset[Batch]):
         utterances = [self._utterance(places, rng) for places in self.batches[number]]
         frames = [-(-len(utterance.samples) // self.samples_per_frame) for utterance in utterances]
         width = (max(frames) + self.look_ahead_frames) * self.samples_per_frame
-        audio, clear = torch.zeros(2, len(utterances), width)
+        audio = torch.zeros(len(utterances), width)
         features = torch.full((len(utterances), max(frames), max(u.features.shape[1] for u in utterances)), torch.nan)
         features = features.to(torch.float16)
-        for row, clear_row, taught, utterance in zip(audio, clear, features, utterances, strict=True):
+        for row, taught, utterance in zip(audio, features, utterances, strict=True):
             row[: len(utterance.samples)] = torch.from_numpy(utterance.samples)
-            clear_row[: len(utterance.clear)] = torch.from_numpy(utterance.clear)
             if len(utterance.features):
                 taught[: len(utterance.features)] = torch.from_numpy(utterance.features)
         targets = [utterance.tokens for utterance in utterances]
         phones = [self._phones(tokens, n) for tokens, n in zip(targets, frames, strict=True)]
         return Batch(
             audio,
-            clear,
             torch.tensor(frames),
             torch.tensor(list(concatenate.from_iterable(targets)), dtype=torch.int64),
             torch.tensor([len(tokens) for tokens in targets]),
@@ -201,16 +197,13 @@ class EpochBatches(Dataset[Batch]):
             pieces.append(np.zeros(max(0, missing), np.float32))
         samples = np.concatenate(pieces)
         if self.augment is None:
-            return Utterance(samples, samples, tokens, NOTHING_TAUGHT)
+            return Utterance(samples, tokens, NOTHING_TAUGHT)
         if rng.random() < self.augment.config.noise_only_chance:
-            noise = self.augment.noise_only(len(samples), rng)
-            return Utterance(noise, np.zeros_like(noise), [], NOTHING_TAUGHT)
-        changed, clear = self.augment(samples, rng)
+            return Utterance(self.augment.noise_only(len(samples), rng), [], NOTHING_TAUGHT)
+        changed = self.augment(samples, rng)
         if len(changed) < needed:  # sped up too far for CTC: taken as it was
-            changed = clear = samples
-        return Utterance(
-            changed, clear, tokens, self._features(chain, starts, len(samples) / len(changed), len(changed))
-        )
+            changed = samples
+        return Utterance(changed, tokens, self._features(chain, starts, len(samples) / len(changed), len(changed)))
 
     def _features(self, chain: list[Place], starts: list[int], speed: float, samples: int) -> Features:
         """What the teacher says to a chain whose clips began at `starts` before it was played `speed` times as fast."""

@@ -65,9 +65,6 @@ class TrainConfig:
     average: Chance = 0.999  # decay of the running mean of the weights, which is what is validated and kept
     phone_loss: NonNegativeFloat = 0.0  # weight of CTC on English phones, for guess and head each; wants a phone_layer
     denominator: Chance = 0.0  # how far what is told is trained against what competes with it; wants a phone_text
-    consistency: NonNegativeFloat = (
-        0.0  # weight of how far phones in noise are from those of the clear; wants phone_loss
-    )
     teacher_loss: NonNegativeFloat = 0.0  # weight of the squared error of the guessed features; wants a teacher
     teacher_layer: NonNegativeInt = 0  # the LSTM layer, from 1, that guesses them
     splice_chance: Chance = 0.0  # utterances put together from pieces of others by the same speaker; wants an aligner
@@ -84,8 +81,6 @@ class TrainConfig:
             raise ValueError("phone_loss needs a phone_layer in [network]")
         if self.denominator and not (self.phone_loss and self.phone_text):
             raise ValueError("denominator needs phone_loss and a phone_text")
-        if self.consistency and not self.phone_loss:
-            raise ValueError("consistency needs phone_loss")
         if self.splice_chance and not self.aligner:
             raise ValueError("splice_chance needs an aligner")
         if self.teacher_loss and not (self.teacher and 0 < self.teacher_layer <= self.network.lstm_layers):

@@ -9,7 +9,6 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -121,8 +120,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
     if ranks > 1:
         devices = [device.index] if device.type == "cuda" else None
         forward = DistributedDataParallel(trainable, devices, broadcast_buffers=False)  # no buffer ever changes
-    steady = deepcopy(network).eval()  # with the running mean of the weights
-    average = steady.state_dict()
+    average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
     optimiser = torch.optim.AdamW(
         trainable.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
     )
@@ -130,7 +128,7 @@ def train(config_path: Path, init: Path | None = None) -> Path:
     progress: dict[str, Any] = {"step": 0, "epoch": 0, "batch": 0, "hours": 0.0, "skipped": 0, "best_wer": math.inf}
     if checkpoint is not None and last.exists():
         progress |= checkpoint.progress
-        steady.load_state_dict({name: checkpoint.extra[f"average.{name}"].to(device) for name in average})
+        average = {name: checkpoint.extra[f"average.{name}"].to(device) for name in average}
         carried = checkpoint.extra["carried"].to(device)
         _restore(optimiser, trainable, checkpoint)
     if say:
@@ -162,10 +160,6 @@ def train(config_path: Path, init: Path | None = None) -> Path:
             others = LogDenominator.apply(phones[-1][said, look_ahead:], batch.frames[said].to(device), trigram)
             per_phone = others.sum() / batch.phone_lengths.sum().clamp(min=1)
             loss = loss + config.phone_loss * config.denominator * per_phone
-        if config.consistency:
-            clear = _phones(steady, batch.clear.to(device), state)
-            apart = _divergence(clear, phones, look_ahead, batch.frames)
-            loss = loss + config.consistency * apart / batch.phone_lengths.sum().clamp(min=1)
         if trainable.teacher_head and guess is not None:
             error = trainable.teacher_head.loss(guess[:, look_ahead:], batch.features.to(device))
             loss = loss + config.teacher_loss * error
@@ -231,30 +225,6 @@ def _ctc(log_probs: Tensor, targets: Tensor, frames: Tensor, target_lengths: Ten
     targets, frames, lengths = targets.to(device), frames.to(device), target_lengths.to(device)
     loss = F.ctc_loss(log_probs.transpose(0, 1), targets, frames, lengths, reduction="sum", zero_infinity=True)
     return loss / lengths.sum().clamp(min=1)
-
-
-@torch.no_grad()
-def _phones(network: AcousticNetwork, audio: Tensor, state: Tensor) -> list[Tensor]:
-    """Log-probabilities of phones, as guessed and as told."""
-    pieces = torch.split(state, network.state_sizes, dim=1)
-    log_mel, _ = network.mfcc.log_mel(audio, pieces[0])
-    return network.recognise(log_mel, list(pieces[1:])).phones
-
-
-def _divergence(clear: list[Tensor], noisy: list[Tensor], look_ahead: int, frames: Tensor) -> Tensor:
-    """How far log-probabilities [batch, frames, phones] in noise are from the clear ones, summed over all frames.
-
-    The running mean of the weights hears clear speech and says what the network is to hear in noise: a mean teacher
-    (Tarvainen and Valpola 2017) as in Li et al. 2017, "Large-scale domain adaptation via teacher-student learning", and
-    near to CR-CTC (Yao et al. 2024).
-    """
-    inside = torch.arange(int(frames.max()))[None] < frames[:, None]
-    inside = inside.to(clear[0].device)
-    total = clear[0].new_zeros(())
-    for target, told in zip(clear, noisy, strict=True):
-        target, told = target[:, look_ahead:][inside], told[:, look_ahead:][inside]
-        total = total + F.kl_div(told, target, reduction="sum", log_target=True)
-    return total
 
 
 def _trigram(text: Path) -> Tensor:

@@ -75,7 +75,6 @@ def test_rows_are_padded_and_end_with_the_look_ahead() -> None:
         for row, frames in zip(batch.audio, batch.frames.tolist(), strict=True):
             assert not row[frames * UNIT :].any()
             assert row[(frames - 1) * UNIT : frames * UNIT].any()
-        assert torch.equal(batch.audio, batch.clear)  # nothing is changed
 
 
 def test_batches_are_full_but_not_too_full() -> None:
@@ -164,8 +163,6 @@ def test_noise_only_has_no_text() -> None:
     assert targets(batches[0]) == [[]] * 5
     assert len(batches[0].targets) == 0
     assert batches[0].targets.dtype == torch.int64
-    assert batches[0].audio.any()
-    assert not batches[0].clear.any()
 
 
 def test_an_epoch_without_clips_has_no_batches() -> None:

@@ -300,36 +300,6 @@ def test_silence_has_no_phones_and_an_unknown_word_may_have_some(
     assert bool(moments["extra.optimiser.network.phone_head.bias.exp_avg"].any()) == learns
 
 
-def test_the_running_mean_teaches_what_to_hear_in_noise(
-    configure: Configure, tone_sets: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words = tone_sets / "unknown.jsonl"
-    words.write_text('{"audio": "train0.wav", "text": "cab"}\n')
-    monkeypatch.setattr("rillet.models.batches.phones_of", lambda text: None)  # so that nothing else teaches phones
-    changes = (("train.jsonl", words.name), ("lstm_layers = 1", "lstm_layers = 2\nphone_layer = 1"))
-    extra = "phone_loss = 1.0\nconsistency = 1.0"
-    through, broken = (change(configure(f"mean{steps}", steps, 2, extra=extra), *changes) for steps in (4, 2))
-    train(through)
-    train(broken)
-    assert everything_in(run_folder(broken) / "last.safetensors")[
-        "extra.optimiser.network.phone_head.bias.exp_avg"
-    ].any()
-    train(change(broken, ("steps = 2", "steps = 4")))
-    ends = [everything_in(run_folder(config) / "last.safetensors") for config in (through, broken)]
-    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
-
-
-def test_divergence_counts_frames_of_speech_behind_the_look_ahead() -> None:
-    one, other = torch.tensor([0.5, 0.5]).log(), torch.tensor([0.9, 0.1]).log()
-    clear, noisy = one.repeat(2, 5, 1), one.repeat(2, 5, 1)
-    noisy[:, :2] = noisy[0, 4:] = other  # before, and behind the shorter one
-    assert training._divergence([clear], [noisy], 2, torch.tensor([2, 3])) == 0
-    noisy[1, 4] = other
-    expected = 0.5 * np.log(0.5 / 0.9) + 0.5 * np.log(0.5 / 0.1)
-    assert training._divergence([clear], [noisy], 2, torch.tensor([2, 3])).item() == pytest.approx(expected)
-    assert training._divergence([clear] * 2, [noisy] * 2, 2, torch.tensor([2, 3])).item() == pytest.approx(2 * expected)
-
-
 def test_a_processor_without_bfloat16_is_told(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "cpu_has_bfloat16", lambda: False)
     with pytest.raises(TrainingError, match="no bfloat16"):
@@ -392,7 +362,6 @@ def test_background_and_rooms_are_heard(configure: Configure, tone_sets: Path, m
         ("speed_chance = 0.0", "speed = [1.2, 0.8]", "augment: Value error, speed must be"),
         ("threads = 1", "phone_loss = 0.5", "settings: Value error, phone_loss needs a phone_layer"),
         ("threads = 1", "denominator = 0.5", "settings: Value error, denominator needs phone_loss and a phone_text"),
-        ("threads = 1", "consistency = 0.5", "settings: Value error, consistency needs phone_loss"),
         ("lstm_size = 32", "phone_layer = 2", "network: Value error, phone_layer must be 0, or a layer up to 1"),
     ],
 )
