@@ -7,7 +7,7 @@ snapshot, subtitles, writers, batch, batch_workers, cli.
 from .decoder import Decoded, Decoder
 from .endpoint import EndpointRules
 from .errors import AudioError, ModelError, RilletError
-from .events import Event, Final, Partial, Transcript, Word
+from .events import Alternative, Event, Final, Partial, Transcript, Word
 from .model_file import SHIPPED_SAMPLE, AcousticModel, ModelInfo
 from .recogniser import Recognizer
 from .stream import Stream
@@ -15,6 +15,7 @@ from .stream import Stream
 __all__ = [
     "SHIPPED_SAMPLE",
     "AcousticModel",
+    "Alternative",
     "AudioError",
     "Decoded",
     "Decoder",

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .beam_options import BeamOptions
-from .decoder import Decoded, FloatArray
+from .decoder import Decoded, FloatArray, Reading
 from .events import Word
 from .fingerprint import fingerprint
 from .grammar import Grammar
@@ -51,13 +51,6 @@ class BeamState(NamedTuple):
     hypotheses: tuple[Hypothesis, ...]  # best first
     log_scale: float = 0.0
     shares: tuple[tuple[str, float], ...] = ()  # finished words of the best text: tokens up to there, posterior
-
-
-class Alternative(NamedTuple):
-    """One of the n best readings of what is not committed yet."""
-
-    words: tuple[Word, ...]
-    score: float  # nats, acoustic and language; differences between alternatives are what counts
 
 
 class BeamDecoder:
@@ -100,14 +93,15 @@ class BeamDecoder:
         return Decoded(tuple(committed), self._words(self._whole(best), dict(state.shares))), state
 
     def finish(self, state: BeamState) -> tuple[Decoded, BeamState]:
-        best = self.n_best(state, 1)
+        count = self.options.alternatives
+        best = self.n_best(state, max(count, 1))
         words = best[0].words if best else self._words(self._whole(state.hypotheses[0]), dict(state.shares))
-        return Decoded(words), self._begin(state.frame)
+        return Decoded(words, readings=tuple(best[:count])), self._begin(state.frame)
 
     def fingerprint(self) -> str:
         return fingerprint("beam", self._frame_s, self._text.fingerprint())
 
-    def n_best(self, state: BeamState, count: int) -> list[Alternative]:
+    def n_best(self, state: BeamState, count: int) -> list[Reading]:
         """The best readings if the utterance ended now, best first, without what is committed.
 
         Texts that differ in spaces alone are one. With a grammar there may be none: every phrase is unfinished.
@@ -128,11 +122,11 @@ class BeamDecoder:
         ranked = sorted(masses, key=lambda key: -masses[key])
         total = sum(math.exp(masses[key] - masses[ranked[0]]) for key in ranked)
         shares = dict(state.shares)
-        alternatives = []
+        readings = []
         for key in ranked[:count]:
             share = math.exp(masses[key] - masses[ranked[0]]) / total
-            alternatives.append(Alternative(self._words(bearers[key], shares, share), masses[key]))
-        return alternatives
+            readings.append(Reading(self._words(bearers[key], shares, share), masses[key]))
+        return readings
 
     def _likely_tokens(self, log_probs: FloatArray) -> list[tuple[float, list[tuple[int, float]]]]:
         """For each frame the log-probability of blank and the tokens worth trying, likeliest first and lifted."""

@@ -20,6 +20,7 @@ class BeamOptions:
     unknown_letter_penalty: float = 0.5  # ... and for each of its letters
     blank_penalty: float = 0.0  # nats by which blanks are taken to be less likely: little speech teaches to leave out
     certain_blank_prob: float = 0.05  # over sounds: words are believed where the letters' blank is once no likelier
+    alternatives: int = 0  # readings that come with each final; they differ in what was not committed before it
 
 
 LETTERS = BeamOptions()  # the defaults are for a search over letters

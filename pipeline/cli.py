@@ -9,7 +9,7 @@ import typer
 
 from .cli_bench import app as bench_app
 from .cli_inspect import app as inspect_app
-from .cli_language import Beam, HotwordList, Language, Lm, LmWeight, Phrases, WordBonus
+from .cli_language import Alternatives, Beam, HotwordList, Language, Lm, LmWeight, Phrases, WordBonus
 from .cli_live import app as live_app
 from .cli_lm import app as lm_app
 from .endings import BAD_INPUT, complain, quiet_endings
@@ -95,6 +95,7 @@ def transcribe(
     word_bonus: WordBonus = None,
     hotword: HotwordList = None,
     phrases: Phrases = None,
+    alternatives: Alternatives = None,
 ) -> None:
     """Print what recordings say, while it is being recognised; or with --output, write it into files.
 
@@ -117,12 +118,13 @@ def transcribe(
     files = [*(files or []), *([str(SHIPPED_SAMPLE)] if sample else [])]
     if not files:
         raise typer.BadParameter("name at least one sound file, or say --sample.", param_hint="FILE")
-    language = Language.of(lm, beam, lm_weight, word_bonus, hotword, phrases)
+    language = Language.of(lm, beam, lm_weight, word_bonus, hotword, phrases, alternatives)
     if output is not None:
         _transcribe_all(files, output, formats, model, channel, language, recursive=recursive, jobs=jobs, engine=engine)
         return
-    if recursive or jobs or engine != "local" or formats != "txt":
-        raise typer.BadParameter("this needs --output.", param_hint="--recursive, --jobs, --engine and --format")
+    if recursive or jobs or engine != "local" or formats != "txt" or alternatives:
+        names = "--recursive, --jobs, --engine, --format and --alternatives"
+        raise typer.BadParameter("this needs --output.", param_hint=names)
     from .places import as_local_file
     from .recogniser import Recognizer
 

@@ -26,6 +26,10 @@ HotwordList = Annotated[
 Phrases = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Hear only these phrases, one a line; [unk] allows others.")
 ]
+Alternatives = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="In JSON, so many readings of each utterance, best first, with scores."),
+]
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Language:
     word_bonus: float | None = None
     hotwords: tuple[str, ...] = ()
     phrases: tuple[str, ...] | None = None
+    alternatives: int | None = None
 
     @classmethod
     def of(
@@ -48,6 +53,7 @@ class Language:
         word_bonus: float | None,
         hotwords: list[str] | None,
         phrases: Path | None,
+        alternatives: int | None = None,
     ) -> "Language":
         """Raises typer.BadParameter if the file of phrases cannot be read."""
         lines = None
@@ -56,11 +62,16 @@ class Language:
                 lines = tuple(line.strip() for line in phrases.read_text().splitlines() if line.strip())
             except (OSError, UnicodeDecodeError) as error:
                 raise typer.BadParameter(f"{phrases} cannot be read: {error}", param_hint="--phrases") from error
-        return cls(lm, beam, lm_weight, word_bonus, tuple(hotwords or ()), lines)
+        return cls(lm, beam, lm_weight, word_bonus, tuple(hotwords or ()), lines, alternatives)
 
     @property
     def for_load(self) -> dict[str, Any]:
-        chosen: dict[str, Any] = {"width": self.beam, "lm_weight": self.lm_weight, "word_bonus": self.word_bonus}
+        chosen: dict[str, Any] = {
+            "width": self.beam,
+            "lm_weight": self.lm_weight,
+            "word_bonus": self.word_bonus,
+            "alternatives": self.alternatives,
+        }
         changed = {name: value for name, value in chosen.items() if value is not None}
         return {
             "lm": {None: "auto", "none": None}.get(self.lm, self.lm),

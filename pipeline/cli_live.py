@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .cli_language import Beam, HotwordList, Language, Lm, LmWeight, Phrases, WordBonus
+from .cli_language import Alternatives, Beam, HotwordList, Language, Lm, LmWeight, Phrases, WordBonus
 from .endings import BAD_INPUT, quiet_endings
 from .endpoint import EndpointRules
 
@@ -52,6 +52,7 @@ def listen(
     word_bonus: WordBonus = None,
     hotword: HotwordList = None,
     phrases: Phrases = None,
+    alternatives: Alternatives = None,
 ) -> None:
     """Show what is being said, until Ctrl-C. Nothing leaves this machine.
 
@@ -78,7 +79,7 @@ def listen(
         from .pcm_pipe import PcmPipe
         from .recogniser import Recognizer
 
-        language = Language.of(lm, beam, lm_weight, word_bonus, hotword, phrases)
+        language = Language.of(lm, beam, lm_weight, word_bonus, hotword, phrases, alternatives)
         recogniser = Recognizer.load(model, **language.for_load)
         live: LiveSource = (
             Microphone(find_device(device), channel) if source is None else PcmPipe(source, rate, pcm_format, channels)

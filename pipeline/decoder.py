@@ -5,7 +5,7 @@ streams. A state holds only what is still open (the unfinished word, the beams),
 """
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,20 @@ State = TypeVar("State")
 FloatArray = npt.NDArray[np.float32]
 
 
+class Reading(NamedTuple):
+    """One of the n best ways to read what is not committed yet."""
+
+    words: tuple[Word, ...]
+    score: float  # nats, acoustic and language; differences between readings are what counts
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """What one step brought."""
 
     committed: tuple[Word, ...] = ()  # newly certain words, to be put behind all those before; never taken back
     volatile: tuple[Word, ...] = ()  # the best guess for everything after them; the next step replaces it
+    readings: tuple[Reading, ...] = ()  # of `finish`, if asked for: `committed` and what it could have been, best first
 
 
 class Decoder(Protocol[State]):

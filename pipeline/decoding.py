@@ -54,7 +54,7 @@ def make_decoder(
     usual = LETTERS if lexicon is None else PRONUNCIATIONS if phrases is None else PHRASES
     if not isinstance(options, BeamOptions):
         options = replace(usual, **(options or {}))
-    if options.width == 1 and phrases is None and not wanted and lm is None:
+    if options.width == 1 and phrases is None and not wanted and lm is None and not options.alternatives:
         return GreedyDecoder(tokens, frame_s)
     if lm and lexicon:
         words = {word for hotword in wanted for word in hotword.phrase.lower().split()}

@@ -41,6 +41,15 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """One way to read an utterance."""
+
+    text: str
+    words: tuple[Word, ...]
+    score: float  # nats, sound and language together, against the best: 0 for that, less for the others
+
+
+@dataclass(frozen=True, slots=True)
 class Final:
     """An utterance that is over."""
 
@@ -48,6 +57,7 @@ class Final:
     text: str
     words: tuple[Word, ...]
     reason: Reason  # why it is over: silence, the longest utterance allowed, or finish()
+    alternatives: tuple[Alternative, ...] = ()  # if asked for, best first, that of `text` among them; see `BeamOptions`
 
 
 Event = Partial | Final

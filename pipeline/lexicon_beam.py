@@ -21,9 +21,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from . import hotwords as hot
-from .beam import COMMIT_EVERY_FRAMES, Alternative
+from .beam import COMMIT_EVERY_FRAMES
 from .beam_options import PRONUNCIATIONS, BeamOptions
-from .decoder import Decoded, FloatArray
+from .decoder import Decoded, FloatArray, Reading
 from .events import Word
 from .fingerprint import fingerprint
 from .hotwords import HOTWORD_LOG_PROB, Hotwords
@@ -150,12 +150,12 @@ class LexiconBeamDecoder:
         return Decoded(tuple(committed), self._words(state, self._open(state))), state
 
     def finish(self, state: LexiconState) -> tuple[Decoded, LexiconState]:
-        best = self.n_best(state, 1, whole=True)
+        best = self.n_best(state, max(self.options.alternatives, 1), whole=True)
         # where no last word could end, as in a recording that is cut off, the words before it are not lost
         words = best[0].words if best else self._words(state, _settled_words(state.hypotheses[0].words))
-        return Decoded(words), self._begin(state.frame)
+        return Decoded(words, readings=tuple(best[: self.options.alternatives])), self._begin(state.frame)
 
-    def n_best(self, state: LexiconState, count: int, whole: bool = False) -> list[Alternative]:
+    def n_best(self, state: LexiconState, count: int, whole: bool = False) -> list[Reading]:
         """The best readings if all words ended now, best first, without what is committed.
 
         Args:
@@ -185,7 +185,7 @@ class LexiconBeamDecoder:
         ranked = sorted(bearers, key=lambda key: (-masses[key], key))
         total = sum(masses.values())
         return [
-            Alternative(self._words(state, bearers[key][1], masses[key] / total), math.log(masses[key]))
+            Reading(self._words(state, bearers[key][1], masses[key] / total), math.log(masses[key]))
             for key in ranked[:count]
         ]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .decoder import Decoded, Decoder
+from .decoder import Decoded, Decoder, Reading
 from .endpoint import Endpointer, EndpointRules, EndpointState, frame_levels
 from .errors import SampleRateChangedError, StreamFinishedError
-from .events import Event, Final, Partial, Reason, Word, spell
+from .events import Alternative, Event, Final, Partial, Reason, Word, spell
 from .model_file import AcousticModel
 from .resample import ResamplerState, resampler_between
 from .samples import FloatArray, check_sample_rate, to_mono
@@ -210,13 +210,23 @@ class Stream:
     def _end_utterance(self, reason: Reason) -> Final:
         """One that is too long ends with what is committed, and the decoder goes on as if nothing had happened."""
         state = self._state
+        alternatives: tuple[Alternative, ...] = ()
         if reason != "max_length":
             decoded, state.decoder = self._decoder.finish(state.decoder)
+            alternatives = self._alternatives(decoded.readings)
             self._commit(decoded)
-        final = Final(state.utterance, state.text, self._placed(state.words), reason)
+        final = Final(state.utterance, state.text, self._placed(state.words), reason, alternatives)
         state.utterance += 1
         state.words, state.text, state.shown = [], "", (0, "")
         return final
+
+    def _alternatives(self, readings: tuple[Reading, ...]) -> tuple[Alternative, ...]:
+        """The utterance as each reading ends it."""
+        found = []
+        for reading in readings:
+            words = [*self._state.words, *reading.words]
+            found.append(Alternative(spell(words), self._placed(words), reading.score - readings[0].score))
+        return tuple(found)
 
 
 def _origin(model: AcousticModel, decoder: Decoder[Any]) -> Origin:

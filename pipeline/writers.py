@@ -137,7 +137,13 @@ def event_fields(event: Event) -> dict[str, Any]:
     else:
         fields = {"type": "partial", "utterance": event.utterance}
         fields |= {"committed": event.committed, "volatile": event.volatile}
-    return {**fields, "words": [word_fields(word) for word in event.words]}
+    fields["words"] = [word_fields(word) for word in event.words]
+    if isinstance(event, Final) and event.alternatives:
+        fields["alternatives"] = [
+            {"text": each.text, "score": round(each.score, 3), "words": [word_fields(word) for word in each.words]}
+            for each in event.alternatives
+        ]
+    return fields
 
 
 def word_fields(word: Word) -> dict[str, Any]:

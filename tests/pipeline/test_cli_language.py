@@ -1,5 +1,6 @@
 """Language models, hotwords and phrases from the command line and through `Recognizer`."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -42,6 +43,21 @@ def test_phrases_reach_a_batch(tone_model: Path, recording: Path, tmp_path: Path
     done = transcribe(tone_model, recording, "--phrases", tmp_path / "phrases.txt", "--output", tmp_path, "--jobs", "1")
     assert done.returncode == 0, done.stderr
     assert set((tmp_path / "seven.txt").read_text().split()) <= {"ten"}
+
+
+def test_alternatives_are_in_the_json(tone_model: Path, recording: Path, tmp_path: Path) -> None:
+    done = transcribe(
+        tone_model, recording, "--alternatives", "3", "--output", tmp_path, "--format", "json", "--jobs", "1"
+    )
+    assert done.returncode == 0, done.stderr
+    (utterance,) = json.loads((tmp_path / "seven.json").read_text())["utterances"]
+    first, *others = utterance["alternatives"]
+    assert (first["text"], first["words"], first["score"]) == (utterance["text"], utterance["words"], 0.0)
+    assert len(others) == 2
+    for other in others:
+        assert other["score"] < 0.0
+        assert other["text"] != first["text"]
+        assert [word["text"] for word in other["words"]] == other["text"].split()
 
 
 @pytest.mark.parametrize(

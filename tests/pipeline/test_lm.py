@@ -69,13 +69,23 @@ def test_all_words_after_any_words_sum_to_one(small_text: Path, order: int) -> N
 
 @pytest.mark.parametrize("pruned", [False, True])
 def test_as_kenlm_says(small_text: Path, tmp_path: Path, pruned: bool) -> None:
-    kenlm = pytest.importorskip("kenlm", reason="pip install kenlm")
+    their = pytest.importorskip("flashlight.lib.text.decoder.kenlm", reason="pip install ufal-flashlight-text")
+    from flashlight.lib.text.dictionary import Dictionary
+
     options = BuildOptions(order=3, vocabulary=30, prune_nats=2e-3 if pruned else 0.0)
     trie = build([Source((small_text,), 1.0)], options)
     arpa.write(trie, tmp_path / "small.arpa")
-    theirs, ours = kenlm.Model(str(tmp_path / "small.arpa")), LanguageModel.load(tmp_path / "small.arpa")
+    ours = LanguageModel.load(tmp_path / "small.arpa")
+    words = Dictionary()
+    for word in [*ours.vocabulary, "zebra"]:
+        words.add_entry(word)
+    kenlm = their.KenLM(str(tmp_path / "small.arpa"), words)
     for sentence in random_sentences(ours, 200):
-        scores = [log10 * LN_10 for log10, _, _ in theirs.full_scores(" ".join(sentence))]
+        state, scores = kenlm.start(False), []
+        for word in sentence:
+            state, log10_prob = kenlm.score(state, words.get_index(word))
+            scores.append(log10_prob * LN_10)
+        scores.append(kenlm.finish(state)[1] * LN_10)
         assert ours.log_probs(sentence) == pytest.approx(scores, abs=1e-4)
 
 

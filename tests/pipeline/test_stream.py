@@ -69,6 +69,28 @@ def test_a_model_that_is_early_says_so(
             assert [other.start_s, other.end_s] == pytest.approx(wanted)
 
 
+def test_alternatives_are_whole_readings_the_best_first(tone_model: Path, speak: Speak) -> None:
+    options = {"alternatives": 4, "commit_after_s": 0.4}
+    recogniser = Recognizer.load(tone_model, options=options)
+    audio = speak(TEXT, 16_000) + np.random.default_rng(0).normal(0, 0.2, len(speak(TEXT, 16_000)))
+    *_, partial, final = listen(recogniser.stream(), audio.clip(-1, 1), 16_000)
+    assert isinstance(partial, Partial)
+    assert isinstance(final, Final)
+    assert partial.committed
+    texts = [each.text for each in final.alternatives]
+    assert len(set(texts)) == 4
+    assert (texts[0], final.alternatives[0].words) == (final.text, final.words)
+    for text in texts:
+        assert text.startswith(partial.committed)
+    scores = [each.score for each in final.alternatives]
+    assert scores[0] == 0.0
+    assert scores == sorted(scores, reverse=True)
+    plain = Recognizer.load(tone_model, options={"commit_after_s": 0.4})
+    *_, same = listen(plain.stream(), audio.clip(-1, 1), 16_000)
+    assert isinstance(same, Final)
+    assert (same.text, same.words, same.alternatives) == (final.text, final.words, ())
+
+
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_every_chunking_gives_the_same_words(recogniser: Recognizer, speak: Speak, data: st.DataObject) -> None:
