@@ -2,12 +2,8 @@
 
 import io
 import json
-import logging
 import os
-import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +12,11 @@ import onnx
 import onnxruntime  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
-from onnxruntime.quantization import QuantType, quantize_dynamic  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
 
 from ..models.checkpoint import load_checkpoint
 from ..models.network import AcousticNetwork
+from .int8 import quantise
 from .metadata import STEP_FRAMES, Description, golden_audio, golden_entry, metadata
 from .verify import ExportError, open_session, probability_moved, replay, verify
 
@@ -74,7 +70,7 @@ def export(network: AcousticNetwork, description: Description, *, int8: bool = F
     Args:
         network: with its weights; left in evaluation mode.
         description: goes into the metadata.
-        int8: 8-bit LSTM weights.
+        int8: 8-bit weights, see int8.py.
 
     Raises:
         ExportError: the replay does not agree.
@@ -148,35 +144,3 @@ def to_onnx(network: AcousticNetwork) -> onnx.ModelProto:
     for output in graph.graph.output:  # the exporter gives computed axes names of its own
         output.type.tensor_type.shape.dim[-1].dim_value = sizes[output.name]
     return graph
-
-
-def quantise(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Weights of LSTMs and convolutions as int8, a scale for each output; scales of activations come from each call.
-
-    The rest stays float: the spectrum needs it, and the head is small. reduce_range keeps 7 bits, which processors
-    without VNNI add up without overflow.
-    """
-    with tempfile.TemporaryDirectory() as folder, _quiet_logging():
-        source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        onnx.save(graph, source)
-        quantize_dynamic(
-            source,
-            target,
-            op_types_to_quantize=["LSTM", "MatMul"],
-            nodes_to_quantize=[n.name for n in graph.graph.node if n.op_type == "LSTM" or "/convolutions" in n.name],
-            per_channel=True,
-            reduce_range=True,
-            weight_type=QuantType.QInt8,
-        )
-        return onnx.load(target)
-
-
-@contextmanager
-def _quiet_logging() -> Iterator[None]:
-    """onnxruntime's quantiser advises, on the root logger, a shape inference that changes nothing here."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

@@ -222,18 +222,17 @@ def test_int8_quantises_lstms_and_convolutions_per_output(files: dict[str, Path]
         if node.op_type == "DynamicQuantizeLSTM":
             weight, recurrence = (values[node.input[i]] for i in (1, 2))
             assert {str(weight.dtype), str(recurrence.dtype)} == {"int8"}
-            assert np.abs(weight.astype(int)).max() <= 64  # 7 bits
             for scale in (values[node.input[i]] for i in (8, 10)):
                 assert scale.shape == (1, 4 * CONFIG.lstm_size)
                 assert len(np.unique(scale)) > CONFIG.lstm_size
     convolutions = [values[node.input[1]] for node in model.graph.node if node.op_type == "MatMulInteger"]
-    assert [w.shape[1] for w in convolutions] == [CONFIG.convolution_channels, CONFIG.lstm_size]
+    assert [w.shape[1] for w in convolutions] == [CONFIG.lstm_size]  # the first stays float
     assert all(w.dtype == np.int8 for w in convolutions)
 
 
 def test_int8_is_smaller_and_close(files: dict[str, Path], network: AcousticNetwork) -> None:
     """Close: hardly any probability lies on other tokens. 1 % was measured with these random weights."""
-    wide = (p.numel() for name, p in network.named_parameters() if name.startswith(("lstms", "convolutions")))
+    wide = (p.numel() for name, p in network.named_parameters() if name.startswith(("lstms", "convolutions.1")))
     wide_bytes = 4 * sum(wide)
     saved = files["float32"].stat().st_size - files["int8"].stat().st_size
     assert saved > 0.7 * wide_bytes

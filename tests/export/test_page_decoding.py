@@ -139,6 +139,7 @@ class RecordingModel:
 def event_fields(event: Event) -> dict[str, Any]:
     fields = asdict(event)
     del fields["words"]
+    fields.pop("alternatives", None)  # which the page does not tell
     return {"type": "final" if isinstance(event, Final) else "partial", **fields}
 
 
