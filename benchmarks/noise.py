@@ -2,7 +2,8 @@
 
     python benchmarks/noise.py --manifest dev/manifest.jsonl --noise noise.jsonl --rooms rooms.jsonl
 
-The same noises at the same places for every model: utterance i meets noise i, and room i. Needs rillet[train].
+The same noises at the same places for every model and for the other recognisers of references.py (--beside), which
+hear whole utterances: utterance i meets noise i, and room i. Needs rillet[train].
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Annotated
 import numpy as np
 import soxr
 import typer
-from references import RATE_HZ, FloatArray, pieces
+from references import RATE_HZ, REFERENCES, FloatArray, Hear, pieces, plain_words
 from rich.console import Console
 from rich.table import Table
 from rillet.features.augment import add_noise, change_spectrum
@@ -32,6 +33,7 @@ def main(
     noise: Annotated[Path, typer.Option(help="Manifest of background recordings.")],
     rooms: Annotated[Path, typer.Option(help="Manifest of room impulse responses.")],
     model: Annotated[Path | None, typer.Option(help="A model file; ours by default.")] = None,
+    beside: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(REFERENCES)}.")] = None,
 ) -> None:
     """Print word and character error rates in each condition, and the ratio to clean."""
     utterances = read_manifest(manifest)
@@ -39,7 +41,8 @@ def main(
     clean = [load_samples(utterance, RATE_HZ) for utterance in utterances]
     noises, responses = ([load_samples(u, RATE_HZ) for u in read_manifest(path)] for path in (noise, rooms))
     responses = [response for response in responses if len(response) < RATE_HZ]  # rooms, not warehouses
-    recogniser = Recognizer.load(model)
+    recognisers: dict[str, Hear] = {"rillet": listener(Recognizer.load(model))}
+    recognisers |= {name: REFERENCES[name].load() for name in beside or []}
 
     def noisy(snr_db: float) -> Change:
         def change(samples: FloatArray, number: int) -> FloatArray:
@@ -61,23 +64,27 @@ def main(
         "telephone, 8 kHz": telephone,
         "far, in a room": far,
     }
-    table = Table(title=f"{manifest.name}: {len(said)} utterances, streaming in pieces of 160 ms")
-    for column in ("condition", "WER %", "CER %", "WER to clean"):
-        table.add_column(column, justify="left" if column == "condition" else "right")
-    first = 0.0
-    for name, change in conditions.items():
+    table = Table(title=f"{manifest.name}: {len(said)} utterances; rillet streams in pieces of 160 ms")
+    for column in ("recogniser", "condition", "WER %", "CER %", "WER to clean"):
+        table.add_column(column, justify="left" if column in ("recogniser", "condition") else "right")
+    firsts: dict[str, float] = {}
+    for condition, change in conditions.items():
         changed = [change(samples, number) for number, samples in enumerate(clean)]
-        heard = [transcribe(recogniser, samples / max(1.0, float(np.abs(samples).max()))) for samples in changed]
-        words, characters = word_errors(said, heard).rate, character_errors(said, heard).rate
-        first = first or words
-        table.add_row(name, f"{100 * words:.1f}", f"{100 * characters:.1f}", f"{words / first:.2f}")
+        for name, hear in recognisers.items():
+            heard = [plain_words(hear(samples / max(1.0, float(np.abs(samples).max())))) for samples in changed]
+            words, characters = word_errors(said, heard).rate, character_errors(said, heard).rate
+            to_clean = words / firsts.setdefault(name, words)
+            table.add_row(name, condition, f"{100 * words:.1f}", f"{100 * characters:.1f}", f"{to_clean:.2f}")
     Console(soft_wrap=True).print(table)
 
 
-def transcribe(recogniser: Recognizer, samples: FloatArray) -> str:
-    stream = recogniser.stream()
-    events = [event for piece in pieces(samples) for event in stream.accept(piece, RATE_HZ)]
-    return " ".join(event.text for event in [*events, *stream.finish()] if isinstance(event, Final))
+def listener(recogniser: Recognizer) -> Hear:
+    def hear(samples: FloatArray) -> str:
+        stream = recogniser.stream()
+        events = [event for piece in pieces(samples) for event in stream.accept(piece, RATE_HZ)]
+        return " ".join(event.text for event in [*events, *stream.finish()] if isinstance(event, Final))
+
+    return hear
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rillet.models.manifest import normalise_text
 
 FloatArray = NDArray[np.float32]
 Hear = Callable[[FloatArray], str]  # float32 [samples] at 16 kHz, -1..1
@@ -28,6 +29,17 @@ PIECE_SAMPLES = 2_560  # 160 ms
 def pieces(samples: FloatArray) -> Iterator[FloatArray]:
     """What a microphone would hand over, 160 ms at a time."""
     return (samples[start : start + PIECE_SAMPLES] for start in range(0, len(samples), PIECE_SAMPLES))
+
+
+def plain_words(text: str) -> str:
+    """As the transcripts are written: lower case, titles and numbers as words (numbers if num2words is installed)."""
+    for title, word in (("mr.", "mister"), ("mrs.", "missus"), ("dr.", "doctor")):
+        text = re.sub(rf"\b{re.escape(title)}", word, text, flags=re.IGNORECASE)
+    try:
+        from num2words import num2words
+    except ImportError:
+        return normalise_text(text)
+    return normalise_text(re.sub(r"\d[\d,]*", lambda n: f" {num2words(int(n[0].replace(',', '')))} ", text))
 
 
 def pocketsphinx() -> Hear:

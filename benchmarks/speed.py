@@ -11,7 +11,6 @@ real-time factor is seconds of computing to a second of audio; the one of CPU ti
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +20,8 @@ import numpy as np
 import soundfile
 import soxr
 import typer
-from references import RATE_HZ, REFERENCES, FloatArray, Hear, pieces
-from rillet.models.manifest import normalise_text, read_manifest
+from references import RATE_HZ, REFERENCES, FloatArray, Hear, pieces, plain_words
+from rillet.models.manifest import read_manifest
 from rillet.pipeline import SHIPPED_SAMPLE, Final, Recognizer
 
 
@@ -53,17 +52,6 @@ def rillet(model: Path | None, lm: str | None = "auto") -> Hear:
         return " ".join(event.text for event in [*events, *stream.finish()] if isinstance(event, Final))
 
     return hear
-
-
-def plain_words(text: str) -> str:
-    """As the transcripts are written: lower case, titles and numbers as words (numbers if num2words is installed)."""
-    for title, word in (("mr.", "mister"), ("mrs.", "missus"), ("dr.", "doctor")):
-        text = re.sub(rf"\b{re.escape(title)}", word, text, flags=re.IGNORECASE)
-    try:
-        from num2words import num2words
-    except ImportError:
-        return normalise_text(text)
-    return normalise_text(re.sub(r"\d[\d,]*", lambda n: f" {num2words(int(n[0].replace(',', '')))} ", text))
 
 
 def read(path: Path, start_s: float = 0.0, duration_s: float | None = None) -> FloatArray:

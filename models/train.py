@@ -125,7 +125,9 @@ def train(config_path: Path, init: Path | None = None) -> Path:
         trainable.parameters(), config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
     )
     carried = network.initial_state(1)
-    progress: dict[str, Any] = {"step": 0, "epoch": 0, "batch": 0, "hours": 0.0, "skipped": 0, "best_wer": math.inf}
+    # Epoch 0 goes from short to long, which is for networks that know nothing.
+    epoch = 0 if checkpoint is None else 1
+    progress: dict[str, Any] = {"step": 0, "epoch": epoch, "batch": 0, "hours": 0.0, "skipped": 0, "best_wer": math.inf}
     if checkpoint is not None and last.exists():
         progress |= checkpoint.progress
         average = {name: checkpoint.extra[f"average.{name}"].to(device) for name in average}

@@ -19,7 +19,10 @@ class BeamOptions:
     unknown_word_penalty: float = 12.0  # nats for a word that the language model does not know, beyond its <unk> ...
     unknown_letter_penalty: float = 0.5  # ... and for each of its letters
     blank_penalty: float = 0.0  # nats by which blanks are taken to be less likely: little speech teaches to leave out
-    certain_blank_prob: float = 0.05  # over sounds: words are believed where the letters' blank is once no likelier
+    certain_blank_prob: float = 0.05  # over sounds: a letter is certain where their blank is no likelier
+    belief: float = (
+        0.85  # over sounds: words are believed if the certain letters near by, times confidence, are so many
+    )
     alternatives: int = 0  # readings that come with each final; they differ in what was not committed before it
 
 
@@ -43,4 +46,5 @@ PHRASES = replace(  # over the sounds of phrases: hardly anything is said, and w
     word_bonus=-4.0,
     blank_penalty=1.2,
     certain_blank_prob=0.2,
+    belief=0.0,  # one letter
 )

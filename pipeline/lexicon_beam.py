@@ -8,13 +8,13 @@ Hypotheses with the same node and the same language-model state have the same fu
 their sum and whose words are those of the likelier.
 
 Letters, which the model tells beside sounds, have one thing to say: where none of them is certain, as in noise, nobody
-spoke, and words are not believed.
+spoke, and words are not believed. The less sure a word is, the more certain letters it takes.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -33,7 +33,7 @@ from .lm import CACHE_SIZE, State, Way
 BLANK = 0
 NO_SOUND = -1
 PEAK_S = 0.037  # a sound is heard as a peak in its middle: a word reaches so much further than its peaks
-CERTAIN_BEFORE, CERTAIN_AFTER = 25, 3  # a letter must be certain so many frames before a word, in it, or behind it
+CERTAIN_BEFORE, CERTAIN_AFTER = 25, 12  # letters count that are certain so many frames before a word to behind it
 CERTAIN_KEPT = 250  # frames for which it is remembered: more than a word can wait
 CONFIDENCE = (2.6, 1.4, 1.4)  # log-odds: constant, weight of the mean log-probability, of the logarithm of the share
 
@@ -122,6 +122,7 @@ class LexiconBeamDecoder:
         self._pending = [math.exp(nats) for nats in hotwords.pending] if hotwords else [1.0]
         self._finishes: dict[tuple[int, State, int], tuple[_Finish, ...]] = {}
         self._certain = math.log(options.certain_blank_prob)
+        self._belief = options.belief if tokens else 0.0
         self._wait_frames = round(options.commit_after_s / frame_s)
 
     def start(self) -> LexiconState:
@@ -177,7 +178,7 @@ class LexiconBeamDecoder:
                     if end == -math.inf:  # in the middle of a phrase
                         continue
                     mass *= math.exp(self.options.lm_weight * end)
-                words = tuple(word for word in words if _believed(word, state))
+                words = tuple(word for word in words if self._believed(word, state))
                 key = tuple(word.text for word in words)
                 masses[key] = masses.get(key, 0.0) + mass
                 if mass > bearers.get(key, (0.0, ()))[0]:
@@ -318,18 +319,18 @@ class LexiconBeamDecoder:
 
         Hypotheses that disagree are dropped.
         """
+        state = self._with_shares(state)
         best = state.hypotheses[0].words
         if not best:
             return (), state
         shared = min(_common(best, each.words) for each in state.hypotheses)
         oldest = state.frame - self._wait_frames
         waited = sum(word.last < oldest for word in best)
-        known = sum(word.last + CERTAIN_AFTER < state.frame for word in best)  # whether to be believed
+        decided = (word.last + CERTAIN_AFTER < state.frame or self._believed(word, state) for word in best)
+        known = next((i for i, yes in enumerate(decided) if not yes), len(best))
         count = _settled(best, min(known, max(shared, waited)))
-        state = self._with_shares(state)
         if not count:
             return (), state
-        best = state.hypotheses[0].words
         agreeing = tuple(
             each._replace(words=each.words[count:])
             for each in state.hypotheses
@@ -367,7 +368,11 @@ class LexiconBeamDecoder:
             share: the posterior of words that have none yet.
             following: frame in which the word behind them begins, if there is one.
         """
-        said, until_s, words = [each for each in said if _believed(each, state)], state.until_s, list[Word]()
+        said, until_s, words = (
+            [each for each in said if self._believed(each, state, share)],
+            state.until_s,
+            list[Word](),
+        )
         firsts = [*(each.first for each in said[1:]), following][: len(said)]
         for each, next_first in zip(said, firsts, strict=True):
             # in the hypothesis that was the best then, committed words may have ended later
@@ -379,11 +384,11 @@ class LexiconBeamDecoder:
             words.append(Word(each.text, start_s, until_s, _confidence(each.log_prob, each.share or share)))
         return tuple(words)
 
-
-def _believed(word: Said, state: LexiconState) -> bool:
-    """Whether a letter was certain near it."""
-    until = bisect_right(state.certain, word.last + CERTAIN_AFTER)
-    return until > 0 and state.certain[until - 1] >= word.first - CERTAIN_BEFORE
+    def _believed(self, word: Said, state: LexiconState, share: float = 1.0) -> bool:
+        """Whether letters were certain near it; `share` is its posterior if it has none yet."""
+        first = bisect_left(state.certain, word.first - CERTAIN_BEFORE)
+        letters = bisect_right(state.certain, word.last + CERTAIN_AFTER) - first
+        return letters > 0 and letters * _confidence(word.log_prob, word.share or share) >= self._belief
 
 
 def _confidence(log_prob: float, share: float) -> float:

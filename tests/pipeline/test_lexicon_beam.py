@@ -224,11 +224,14 @@ def test_times_are_those_of_the_sounds(decoder: LexiconBeamDecoder) -> None:
         assert abs(word.end_s - PEAK_S - (last + 1) * FRAME_S) <= 2 * FRAME_S
 
 
-def test_words_are_believed_where_a_letter_is_certain(spoken_lm: LanguageModel) -> None:
+def test_words_are_believed_where_letters_are_certain(spoken_lm: LanguageModel) -> None:
     sounds, times = simulate_sounds("the cat sat on the mat", 3, Noise(spread=0.5))
-    decoder = make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm)
+    nothing = np.full((20, 1 + len(SOUNDS)), -12, np.float32)
+    nothing[:, 0] = -1e-4
+    sounds = np.concatenate([sounds, nothing])
 
-    def hear(certain: list[int]) -> str:
+    def hear(certain: list[int], belief: float = 0.8) -> str:
+        decoder = make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm, options={"belief": belief})
         letters = np.full((len(sounds), len(TOKENS)), -9, np.float32)
         letters[:, 0] = -0.1
         letters[certain, 0] = -4.0
@@ -242,7 +245,11 @@ def test_words_are_believed_where_a_letter_is_certain(spoken_lm: LanguageModel) 
     assert hear(list(range(len(sounds)))) == "the cat sat on the mat"
     first, last = times[-1]
     assert hear([last + CERTAIN_AFTER]) == "mat"
+    assert hear([last + CERTAIN_AFTER + 2]) == ""
     assert "mat" not in hear([first - CERTAIN_BEFORE - 3])
+    assert hear([last + 1], 1.6) == ""  # never so sure with one letter
+    assert hear([last + 1, last + CERTAIN_AFTER], 1.6) == "mat"
+    assert hear([last + 1], 0.0) != ""
 
 
 def test_silence_says_nothing(decoder: LexiconBeamDecoder) -> None:

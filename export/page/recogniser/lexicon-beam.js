@@ -5,7 +5,7 @@
  */
 import { COMMIT_EVERY_FRAMES } from "./beam.js";
 import { ROOT } from "./lexicon.js";
-import { bisectRight, roundHalfEven } from "./numbers.js";
+import { roundHalfEven } from "./numbers.js";
 
 /**
  * @import { Decoded, Word } from "./events.js"
@@ -66,8 +66,8 @@ const BLANK = 0;
 const NO_SOUND = -1;
 const CACHE_SIZE = 50_000;
 const PEAK_S = 0.037; // a sound is heard as a peak in its middle: a word reaches so much further than its peaks
-const CERTAIN_BEFORE = 25; // a letter must be certain so many frames before a word, ...
-const CERTAIN_AFTER = 3; // ... in it, or so many behind it
+const CERTAIN_BEFORE = 25; // letters count that are certain from so many frames before a word ...
+const CERTAIN_AFTER = 12; // ... to so many behind it
 const CERTAIN_KEPT = 250; // frames for which it is remembered: more than a word can wait
 const CONFIDENCE = { constant: 2.6, logProb: 1.4, share: 1.4 }; // log-odds, and what each counts; fitted for Python
 
@@ -92,6 +92,7 @@ export class LexiconBeamDecoder {
     /** @type {Map<string, Finish[]>} */
     this.finishes = new Map();
     this.certain = Math.fround(Math.log(options.certain_blank_prob));
+    this.belief = tokens ? options.belief : 0;
     this.waitFrames = roundHalfEven(options.commit_after_s / frameS);
   }
 
@@ -155,7 +156,7 @@ export class LexiconBeamDecoder {
       for (const end of this.ends(hypothesis)) {
         const mass = end.mass * Math.exp(this.options.lm_weight * this.lm.end(end.lm));
         if (!mass) continue;
-        const words = end.words.filter((word) => isBelieved(word, state));
+        const words = end.words.filter((word) => this.isBelieved(word, state));
         const key = words.map((word) => word.text).join(" ");
         const same = readings.get(key);
         if (!same) {
@@ -339,14 +340,17 @@ export class LexiconBeamDecoder {
    * @returns {[Word[], LexiconState]}
    */
   commit(state) {
-    const { words } = state.hypotheses[0];
+    const hypotheses = this.withShares(state.hypotheses);
+    const { words } = hypotheses[0];
     if (!words.length) return [[], state];
-    const shared = Math.min(...state.hypotheses.map((each) => common(words, each.words)));
+    const shared = Math.min(...hypotheses.map((each) => common(words, each.words)));
     const oldest = state.frame - this.waitFrames;
     const waited = words.filter((word) => word.last < oldest).length;
-    const known = words.filter((word) => word.last + CERTAIN_AFTER < state.frame).length; // whether to be believed
+    const isOpen = (/** @type {Said} */ word) =>
+      word.last + CERTAIN_AFTER >= state.frame && !this.isBelieved(word, state);
+    const open = words.findIndex(isOpen);
+    const known = open < 0 ? words.length : open;
     const count = settledCount(words, Math.min(known, Math.max(shared, waited)));
-    const hypotheses = this.withShares(state.hypotheses);
     if (!count) return [[], { ...state, hypotheses }];
     const certain = hypotheses[0].words.slice(0, count);
     const agreeing = hypotheses
@@ -385,7 +389,7 @@ export class LexiconBeamDecoder {
    */
   words(state, words, share = 1, following = Infinity) {
     const { frameS } = this;
-    const believed = words.filter((word) => isBelieved(word, state));
+    const believed = words.filter((word) => this.isBelieved(word, state, share));
     let { untilS } = state;
     return believed.map((word, i) => {
       // in the hypothesis that was the best then, committed words may have ended later
@@ -396,16 +400,18 @@ export class LexiconBeamDecoder {
       return { text: word.text, startS, endS: untilS, confidence: confidenceOf(word.logProb, word.share || share) };
     });
   }
-}
 
-/**
- * Whether a letter was certain near it: where none is, as in noise, nobody spoke.
- * @param {Said} word
- * @param {LexiconState} state
- */
-function isBelieved(word, { certain }) {
-  const until = bisectRight(certain, word.last + CERTAIN_AFTER);
-  return until > 0 && certain[until - 1] >= word.first - CERTAIN_BEFORE;
+  /**
+   * Whether letters were certain near it: where none is, as in noise, nobody spoke.
+   * @param {Said} word
+   * @param {LexiconState} state
+   * @param {number} share its posterior if it has none yet
+   */
+  isBelieved(word, { certain }, share = 1) {
+    const [first, last] = [word.first - CERTAIN_BEFORE, word.last + CERTAIN_AFTER];
+    const letters = certain.filter((frame) => first <= frame && frame <= last).length;
+    return letters > 0 && letters * confidenceOf(word.logProb, word.share || share) >= this.belief;
+  }
 }
 
 /**

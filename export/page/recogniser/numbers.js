@@ -20,18 +20,3 @@ export function concatenate(first, second) {
   joined.set(second, first.length);
   return joined;
 }
-
-/**
- * How many of these sorted numbers are not above `value`.
- * @param {number[]} sorted
- * @param {number} value
- */
-export function bisectRight(sorted, value) {
-  let [low, high] = [0, sorted.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (sorted[middle] <= value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
