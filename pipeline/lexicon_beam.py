@@ -82,6 +82,7 @@ class _Finish(NamedTuple):
     lm: State
     hot: int
     settled: bool
+    hope: float  # factor, and what hotwords may still earn
 
 
 class WordModel(Protocol):
@@ -119,6 +120,7 @@ class LexiconBeamDecoder:
         promises = np.exp(options.lm_weight * lexicon.promises + options.word_bonus)
         promises[ROOT] = 1.0
         self._promises = promises.data
+        self._best_beginning = max((float(promises[node]) for node in lexicon.children(ROOT).values()), default=0.0)
         self._pending = [math.exp(nats) for nats in hotwords.pending] if hotwords else [1.0]
         self._finishes: dict[tuple[int, State, int], tuple[_Finish, ...]] = {}
         self._certain = math.log(options.certain_blank_prob)
@@ -243,9 +245,15 @@ class LexiconBeamDecoder:
             node, lm, hotword, mass_blank, mass_nonblank, last = hypothesis[:6]
             total = mass_blank + mass_nonblank
             longer = children(node)
-            finishes = self._finished(node, lm, hotword) if node != ROOT else ()
             near = pending[hotword]
+            finishes = self._finished(node, lm, hotword) if node != ROOT else ()
+            # nothing below a node promises more than it does
+            most = (promises[node] if node != ROOT else self._best_beginning) * near
+            if finishes:
+                most = max(most, finishes[0].hope * self._best_beginning)
             for sound, _, prob in sounds:
+                if total * prob * most <= floor:  # nor do the sounds after this one, which are less likely
+                    break
                 mass = (mass_blank if sound == last else total) * prob
                 if not mass:
                     continue
@@ -260,18 +268,19 @@ class LexiconBeamDecoder:
                         if mass > there[2]:
                             there[2:] = mass, hypothesis, None, sound
                 if finishes and (child := beginnings.get(sound)) is not None:
-                    hope = mass * promises[child]
+                    promised = mass * promises[child]
                     for finish in finishes:
-                        _, factor, next_lm, next_hot, _ = finish
-                        if hope * factor * pending[next_hot] > floor:
-                            key = (child, next_lm, next_hot)
-                            there = reached.get(key)
-                            if there is None:
-                                reached[key] = [0.0, mass * factor, mass * factor, hypothesis, finish, sound]
-                            else:
-                                there[1] += mass * factor
-                                if mass * factor > there[2]:
-                                    there[2:] = mass * factor, hypothesis, finish, sound
+                        _, factor, next_lm, next_hot, _, hope = finish
+                        if promised * hope <= floor:
+                            break
+                        key = (child, next_lm, next_hot)
+                        there = reached.get(key)
+                        if there is None:
+                            reached[key] = [0.0, mass * factor, mass * factor, hypothesis, finish, sound]
+                        else:
+                            there[1] += mass * factor
+                            if mass * factor > there[2]:
+                                there[2:] = mass * factor, hypothesis, finish, sound
 
         ranked = [((there[0] + there[1]) * promises[key[0]] * pending[key[2]], key) for key, there in reached.items()]
         ranked.sort(reverse=True)
@@ -286,15 +295,13 @@ class LexiconBeamDecoder:
         return state._replace(frame=state.frame + 1, hypotheses=tuple(kept))
 
     def _finished(self, node: int, lm: State, hotword: int) -> tuple[_Finish, ...]:
-        """The words that the open one can be."""
+        """The words that the open one can be, the most hopeful first."""
         key = (node, lm, hotword)
         found = self._finishes.get(key)
         if found is None:
-            found = tuple(
-                self._finish(word, way, hotword)
-                for word in self._lexicon.words(node)
-                for way in self._lm.ways(lm, word)
-            )
+            words = self._lexicon.words(node)
+            finishes = [self._finish(word, way, hotword) for word in words for way in self._lm.ways(lm, word)]
+            found = tuple(sorted(finishes, key=lambda finish: -finish.hope))
             if len(self._finishes) >= CACHE_SIZE:
                 self._finishes.clear()
             self._finishes[key] = found
@@ -312,7 +319,8 @@ class LexiconBeamDecoder:
                 nats = max(nats, options.lm_weight * HOTWORD_LOG_PROB)
             hotword, more = self._hotwords.step(hotword, " ")
             nats += earned + more
-        return _Finish(way.text, math.exp(nats + options.word_bonus), way.state, hotword, way.settled)
+        factor = math.exp(nats + options.word_bonus)
+        return _Finish(way.text, factor, way.state, hotword, way.settled, factor * self._pending[hotword])
 
     def _commit(self, state: LexiconState) -> tuple[tuple[Word, ...], LexiconState]:
         """Give out what is certain: the words that all hypotheses share, or that have waited long enough in the best.
