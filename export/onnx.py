@@ -4,6 +4,7 @@ import io
 import json
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from ..models.checkpoint import load_checkpoint
+from ..models.checkpoint import mean_checkpoint
 from ..models.network import AcousticNetwork
 from .int8 import quantise
 from .metadata import STEP_FRAMES, Description, golden_audio, golden_entry, metadata
@@ -23,11 +24,14 @@ from .verify import ExportError, open_session, probability_moved, replay, verify
 OPSET = 17  # onnxruntime 1.17 and everything later runs it
 
 
-def main(checkpoint: Path, output: Path, *, int8: bool = False, describe: Path | None = None) -> None:
+def main(
+    checkpoint: Path, output: Path, *, int8: bool = False, describe: Path | None = None, mean_with: Sequence[Path] = ()
+) -> None:
     """Write `output`; see `export`.
 
     Args:
         checkpoint: what `rillet train` wrote.
+        mean_with: further ones; the mean of the weights of all is exported.
         output: the .onnx file.
         int8: 8-bit weights.
         describe: JSON with fields of `Description`.
@@ -42,7 +46,7 @@ def main(checkpoint: Path, output: Path, *, int8: bool = False, describe: Path |
         raise ExportError(f"{describe} is not a description: {_first_problem(error)}") from error
     if not output.parent.is_dir():
         raise ExportError(f"there is no folder {output.parent} to write to; make it first")
-    network = load_checkpoint(checkpoint).load_network()
+    network = mean_checkpoint([checkpoint, *mean_with]).load_network()
     exported = export(network, description, int8=int8)
     partial = output.with_name(f"{output.name}.partial")
     try:

@@ -2,11 +2,12 @@
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -77,3 +78,25 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
     return Checkpoint(network, part("network."), part("extra."), header["progress"])
+
+
+def mean_checkpoint(paths: Sequence[Path]) -> Checkpoint:
+    """The mean of the weights of checkpoints, better than each of them where they lie along one run or near each other.
+
+    Izmailov et al. 2018, "Averaging weights leads to wider optima"; Wortsman et al. 2022, "Model soups". Progress is
+    that of the first.
+
+    Raises:
+        CheckpointError: one of them cannot be read, or is of another network than the first.
+    """
+    first, *others = [load_checkpoint(path) for path in paths]
+    for path, other in zip(paths[1:], others, strict=True):
+        if replace(other.network, dropout=first.network.dropout) != first.network:
+            raise CheckpointError(f"{path} is of another network than {paths[0]}; only weights of one have a mean")
+    if not others:
+        return first
+    weights = {
+        name: torch.stack([tensor, *(other.weights[name] for other in others)]).mean(0)
+        for name, tensor in first.weights.items()
+    }
+    return Checkpoint(first.network, weights, {}, first.progress)

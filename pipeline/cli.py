@@ -252,6 +252,10 @@ def export(
         Path | None,
         typer.Option(metavar="JSON", help="Its name, language, licence, training_data and error_rates, for the file."),
     ] = None,
+    mean_with: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CHECKPOINT", help="Export the mean of its weights and this one's; may be given again."),
+    ] = None,
     web: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write a web page that recognises speech in the browser.")
     ] = None,
@@ -274,6 +278,7 @@ def export(
     Examples:
       rillet export run/best.safetensors -o en.onnx
       rillet export run/best.safetensors -o en.onnx --int8 --describe en.json
+      rillet export run/end.safetensors -o en.onnx --mean-with run/best.safetensors
       rillet export --web page
       rillet export en.onnx --web page --lm none
       rillet export --ort en.ort
@@ -283,9 +288,9 @@ def export(
     if output is not None:
         if model is None:
             raise typer.BadParameter("name the checkpoint that the .onnx file is made of.", param_hint="MODEL")
-        _run_from("export.onnx", "main", model, output, int8=int8, describe=describe)
+        _run_from("export.onnx", "main", model, output, int8=int8, describe=describe, mean_with=mean_with or ())
         model = output
-    elif (web is None and ort is None) or int8 or describe is not None:
+    elif (web is None and ort is None) or int8 or describe is not None or mean_with:
         raise typer.BadParameter("say -o FILE.onnx, or --web or --ort alone.", param_hint="--output")
     if ort is not None:
         from ..export.ort import main as write_ort

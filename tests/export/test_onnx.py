@@ -333,3 +333,25 @@ def test_the_replay_begins_in_a_state_that_is_not_silence(network: AcousticNetwo
     recorder = Recorder()
     verify(network, recorder, trials=1)
     assert recorder.states[0].all()
+
+
+def test_the_mean_of_checkpoints_from_the_command_line(checkpoint: Path, tmp_path: Path) -> None:
+    other = random_network(seed=1)
+    save_checkpoint(tmp_path / "other.safetensors", CONFIG, other.state_dict(), {})
+    command = [
+        sys.executable,
+        "-m",
+        "rillet.pipeline.cli",
+        "export",
+        str(checkpoint),
+        "-o",
+        str(tmp_path / "mean.onnx"),
+    ]
+    done = subprocess.run(
+        [*command, "--mean-with", str(tmp_path / "other.safetensors")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    bias = "head.bias"
+    stored = {w.name: numpy_helper.to_array(w) for w in onnx.load(tmp_path / "mean.onnx").graph.initializer}
+    wanted = (random_network().state_dict()[bias] + other.state_dict()[bias]) / 2
+    np.testing.assert_allclose(stored[bias], wanted.numpy(), atol=1e-6)
