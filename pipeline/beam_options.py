@@ -20,9 +20,7 @@ class BeamOptions:
     unknown_letter_penalty: float = 0.5  # ... and for each of its letters
     blank_penalty: float = 0.0  # nats by which blanks are taken to be less likely: little speech teaches to leave out
     certain_blank_prob: float = 0.05  # over sounds: a letter is certain where their blank is no likelier
-    belief: float = (
-        0.85  # over sounds: words are believed if the certain letters near by, times confidence, are so many
-    )
+    belief: float = 0.95  # over sounds: words are believed if certain letters near by, times confidence, make so many
     alternatives: int = 0  # readings that come with each final; they differ in what was not committed before it
 
 
