@@ -466,14 +466,15 @@ def test_decoders_by_letters_hear_no_sounds(said_path: Path) -> None:
     assert decodes_as_python(by_letters, log_probs, about)
 
 
+@pytest.mark.parametrize("belief", [0.5, 1.5])
 @pytest.mark.parametrize("certain", [[], [0], [60], [5, 90, 91, 150]])
-def test_words_are_believed_only_near_certain_letters(said_path: Path, certain: list[int]) -> None:
+def test_words_are_believed_only_near_certain_letters(said_path: Path, certain: list[int], belief: float) -> None:
     lm = LanguageModel.load(said_path)
-    decoder, about = by_sounds(lm, said_path)
+    decoder, about = by_sounds(lm, said_path, belief=belief)
     log_probs = say(lm, " ".join(SENTENCES), 5, 5.0)
     log_probs[:, 0] = np.log(np.float32(0.06))
     log_probs[certain, 0] = np.log(np.float32(0.04))
-    assert bool(decodes_as_python(decoder, log_probs, about, 5)) == bool(certain)
+    assert bool(decodes_as_python(decoder, log_probs, about, 5)) == (len(certain) > belief)
 
 
 SAID_PHRASES = [
