@@ -16,14 +16,13 @@ from typing import Annotated
 import numpy as np
 import soxr
 import typer
-from references import RATE_HZ, REFERENCES, FloatArray, Hear, pieces, plain_words
+from references import RATE_HZ, REFERENCES, FloatArray, Hear, plain_words, rillet
 from rich.console import Console
 from rich.table import Table
 from rillet.features.augment import add_noise, change_spectrum
 from rillet.models.audio_pack import load_samples
 from rillet.models.error_rate import character_errors, word_errors
 from rillet.models.manifest import read_manifest
-from rillet.pipeline import Final, Recognizer
 
 Change = Callable[[FloatArray, int], FloatArray]
 
@@ -41,7 +40,7 @@ def main(
     clean = [load_samples(utterance, RATE_HZ) for utterance in utterances]
     noises, responses = ([load_samples(u, RATE_HZ) for u in read_manifest(path)] for path in (noise, rooms))
     responses = [response for response in responses if len(response) < RATE_HZ]  # rooms, not warehouses
-    recognisers: dict[str, Hear] = {"rillet": listener(Recognizer.load(model))}
+    recognisers: dict[str, Hear] = {"rillet": rillet(model)}
     recognisers |= {name: REFERENCES[name].load() for name in beside or []}
 
     def noisy(snr_db: float) -> Change:
@@ -76,15 +75,6 @@ def main(
             to_clean = words / firsts.setdefault(name, words)
             table.add_row(name, condition, f"{100 * words:.1f}", f"{100 * characters:.1f}", f"{to_clean:.2f}")
     Console(soft_wrap=True).print(table)
-
-
-def listener(recogniser: Recognizer) -> Hear:
-    def hear(samples: FloatArray) -> str:
-        stream = recogniser.stream()
-        events = [event for piece in pieces(samples) for event in stream.accept(piece, RATE_HZ)]
-        return " ".join(event.text for event in [*events, *stream.finish()] if isinstance(event, Final))
-
-    return hear
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Other recognisers, from packages alone: each a function from samples to text, on one thread.
+"""rillet and other recognisers, these from packages alone: each a function from samples to text, on one thread.
 
 PocketSphinx streams as rillet does. Moonshine and Whisper hear a whole utterance at once: they are here for what
 accuracy costs, not for latency.
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rillet.models.manifest import normalise_text
+from rillet.pipeline import Final, Recognizer
 
 FloatArray = NDArray[np.float32]
 Hear = Callable[[FloatArray], str]  # float32 [samples] at 16 kHz, -1..1
@@ -40,6 +41,18 @@ def plain_words(text: str) -> str:
     except ImportError:
         return normalise_text(text)
     return normalise_text(re.sub(r"\d[\d,]*", lambda n: f" {num2words(int(n[0].replace(',', '')))} ", text))
+
+
+def rillet(model: Path | None, lm: str | None = "auto") -> Hear:
+    """Streaming, by the rules of endpointing."""
+    recogniser = Recognizer.load(model, lm=lm)
+
+    def hear(samples: FloatArray) -> str:
+        stream = recogniser.stream()
+        events = [event for piece in pieces(samples) for event in stream.accept(piece, RATE_HZ)]
+        return " ".join(event.text for event in [*events, *stream.finish()] if isinstance(event, Final))
+
+    return hear
 
 
 def pocketsphinx() -> Hear:

@@ -20,9 +20,9 @@ import numpy as np
 import soundfile
 import soxr
 import typer
-from references import RATE_HZ, REFERENCES, FloatArray, Hear, pieces, plain_words
+from references import RATE_HZ, REFERENCES, FloatArray, Hear, plain_words, rillet
 from rillet.models.manifest import read_manifest
-from rillet.pipeline import SHIPPED_SAMPLE, Final, Recognizer
+from rillet.pipeline import SHIPPED_SAMPLE
 
 
 @dataclass
@@ -41,17 +41,6 @@ class Row:
         self.wall_s += time.perf_counter() - wall_s
         self.cpu_s += time.process_time() - cpu_s
         self.heard.append(plain_words(text))
-
-
-def rillet(model: Path | None, lm: str | None = "auto") -> Hear:
-    recogniser = Recognizer.load(model, lm=lm)
-
-    def hear(samples: FloatArray) -> str:
-        stream = recogniser.stream()
-        events = [event for piece in pieces(samples) for event in stream.accept(piece, RATE_HZ)]
-        return " ".join(event.text for event in [*events, *stream.finish()] if isinstance(event, Final))
-
-    return hear
 
 
 def read(path: Path, start_s: float = 0.0, duration_s: float | None = None) -> FloatArray:

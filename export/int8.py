@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic  # type: ignore[import-untyped]
 
-FLOAT = "/convolutions.0/"  # the first convolution: few weights, and a few cepstra are far larger than the others
+KEPT_FLOAT = "/convolutions.0/"  # few weights, and a few cepstra are far larger than the others
 
 
 def quantise(graph: onnx.ModelProto) -> onnx.ModelProto:
@@ -34,7 +34,7 @@ def quantise(graph: onnx.ModelProto) -> onnx.ModelProto:
             source,
             target,
             op_types_to_quantize=["LSTM", "MatMul"],
-            nodes_to_quantize=[node.name for node in nodes if FLOAT not in node.name],
+            nodes_to_quantize=[node.name for node in nodes if KEPT_FLOAT not in node.name],
             per_channel=True,
             weight_type=QuantType.QInt8,
         )

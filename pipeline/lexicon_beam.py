@@ -150,16 +150,17 @@ class LexiconBeamDecoder:
             if state.frame % COMMIT_EVERY_FRAMES == 0:
                 words, state = self._commit(state)
                 committed += words
-        return Decoded(tuple(committed), self._words(state, self._open(state))), state
+        return Decoded(tuple(committed), self._words(state, self._believed(state, self._open(state)))), state
 
     def finish(self, state: LexiconState) -> tuple[Decoded, LexiconState]:
         best = self.n_best(state, max(self.options.alternatives, 1), whole=True)
         # where no last word could end, as in a recording that is cut off, the words before it are not lost
-        words = best[0].words if best else self._words(state, _settled_words(state.hypotheses[0].words))
+        settled = _settled_words(state.hypotheses[0].words)
+        words = best[0].words if best else self._words(state, self._believed(state, settled))
         return Decoded(words, readings=tuple(best[: self.options.alternatives])), self._begin(state.frame)
 
     def n_best(self, state: LexiconState, count: int, whole: bool = False) -> list[Reading]:
-        """The best readings if all words ended now, best first, without what is committed.
+        """The best readings if all words ended now, best first, no two alike, without what is committed.
 
         Args:
             whole: the sentence ends, too.
@@ -180,17 +181,22 @@ class LexiconBeamDecoder:
                     if end == -math.inf:  # in the middle of a phrase
                         continue
                     mass *= math.exp(self.options.lm_weight * end)
-                words = tuple(word for word in words if self._believed(word, state))
+                words = self._believed(state, words)
                 key = tuple(word.text for word in words)
                 masses[key] = masses.get(key, 0.0) + mass
                 if mass > bearers.get(key, (0.0, ()))[0]:
                     bearers[key] = mass, words
         ranked = sorted(bearers, key=lambda key: (-masses[key], key))
         total = sum(masses.values())
-        return [
-            Reading(self._words(state, bearers[key][1], masses[key] / total), math.log(masses[key]))
-            for key in ranked[:count]
-        ]
+        readings: dict[tuple[str, ...], Reading] = {}
+        for key in ranked:
+            # whether somebody spoke does not depend on which word it was: all are as doubtful as the best one
+            words = self._believed(state, bearers[key][1], masses[ranked[0]] / total)
+            reading = Reading(self._words(state, words, masses[key] / total), math.log(masses[key]))
+            readings.setdefault(tuple(word.text for word in words), reading)
+            if len(readings) == count:
+                break
+        return list(readings.values())
 
     def _open(self, state: LexiconState) -> tuple[Said, ...]:
         """The words of the best hypothesis whose last word could end here."""
@@ -334,7 +340,7 @@ class LexiconBeamDecoder:
         shared = min(_common(best, each.words) for each in state.hypotheses)
         oldest = state.frame - self._wait_frames
         waited = sum(word.last < oldest for word in best)
-        decided = (word.last + CERTAIN_AFTER < state.frame or self._believed(word, state) for word in best)
+        decided = (word.last + CERTAIN_AFTER < state.frame or self._is_believed(word, state) for word in best)
         known = next((i for i, yes in enumerate(decided) if not yes), len(best))
         count = _settled(best, min(known, max(shared, waited)))
         if not count:
@@ -345,7 +351,7 @@ class LexiconBeamDecoder:
             if _common(best[:count], each.words) == count
         )
         following = best[count].first if count < len(best) else state.hypotheses[0].first
-        words = self._words(state, best[:count], following=following)
+        words = self._words(state, self._believed(state, best[:count]), following=following)
         until_s = words[-1].end_s if words else state.until_s
         return words, state._replace(hypotheses=agreeing, until_s=until_s)
 
@@ -370,17 +376,13 @@ class LexiconBeamDecoder:
     def _words(
         self, state: LexiconState, said: Sequence[Said], share: float = 1.0, following: int | None = None
     ) -> tuple[Word, ...]:
-        """Those to be believed, in seconds.
+        """Words in seconds.
 
         Args:
             share: the posterior of words that have none yet.
             following: frame in which the word behind them begins, if there is one.
         """
-        said, until_s, words = (
-            [each for each in said if self._believed(each, state, share)],
-            state.until_s,
-            list[Word](),
-        )
+        until_s, words = state.until_s, list[Word]()
         firsts = [*(each.first for each in said[1:]), following][: len(said)]
         for each, next_first in zip(said, firsts, strict=True):
             # in the hypothesis that was the best then, committed words may have ended later
@@ -392,7 +394,10 @@ class LexiconBeamDecoder:
             words.append(Word(each.text, start_s, until_s, _confidence(each.log_prob, each.share or share)))
         return tuple(words)
 
-    def _believed(self, word: Said, state: LexiconState, share: float = 1.0) -> bool:
+    def _believed(self, state: LexiconState, said: Sequence[Said], share: float = 1.0) -> tuple[Said, ...]:
+        return tuple(word for word in said if self._is_believed(word, state, share))
+
+    def _is_believed(self, word: Said, state: LexiconState, share: float = 1.0) -> bool:
         """Whether letters were certain near it; `share` is its posterior if it has none yet."""
         first = bisect_left(state.certain, word.first - CERTAIN_BEFORE)
         letters = bisect_right(state.certain, word.last + CERTAIN_AFTER) - first

@@ -172,6 +172,7 @@ def test_init_begins_with_the_weights(configure: Configure, tone_checkpoint: Pat
     config = change(configure("init", 1, 1), ("learning_rate = 1e-2", "learning_rate = 1e-9"))
     trained, begun = load_checkpoint(tone_checkpoint), load_checkpoint(train(config, init=tone_checkpoint))
     assert begun.progress["step"] == 1
+    assert begun.progress["epoch"] >= 1  # not from short to long
     for name, weight in trained.weights.items():
         assert torch.allclose(begun.weights[name], weight, atol=1e-6), name
     assert begun.progress["best_wer"] == trained.progress["best_wer"]

@@ -252,6 +252,22 @@ def test_words_are_believed_where_letters_are_certain(spoken_lm: LanguageModel) 
     assert hear([last + 1], 0.0) != ""
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_alternatives_keep_their_words_however_unlikely_they_are(spoken_lm: LanguageModel, seed: int) -> None:
+    """That somebody spoke is as sure for each of them."""
+    sounds, _ = simulate_sounds("the cat sat on the mat", seed, Noise(spread=1.5))
+    letters = np.full((len(sounds), len(TOKENS)), -4, np.float32)
+
+    def texts(**options: float) -> list[str]:
+        options |= {"alternatives": 6, "commit_after_s": 60}
+        decoder = make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm, options=options)
+        _, state = decoder.step(np.concatenate([letters, sounds], axis=1), decoder.start())
+        return [text(list(each.words)) for each in decoder.finish(state)[0].readings]
+
+    assert len(set(texts())) == len(texts()) > 3
+    assert texts() == texts(belief=0.0)
+
+
 def test_silence_says_nothing(decoder: LexiconBeamDecoder) -> None:
     log_probs = np.full((50, 1 + len(SOUNDS)), -12, np.float32)
     log_probs[:, 0] = -1e-4
