@@ -4,6 +4,11 @@ Read in this order: events, decoder, greedy, model_file, resample, samples, endp
 snapshot, subtitles, writers, batch, batch_workers, cli.
 """
 
+import os
+
+# The wheels of onnxruntime write down how they are used and send it (1.32 on Linux), unless told before they are imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 from .decoder import Decoded, Decoder
 from .endpoint import EndpointRules
 from .errors import AudioError, ModelError, RilletError

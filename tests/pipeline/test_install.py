@@ -1,5 +1,6 @@
 """The run-time installation: no torch, nothing slow imported early, memory that does not grow."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +36,16 @@ def recording(tmp_path: Path, speak: Speak) -> Path:
     path = tmp_path / "a.flac"
     soundfile.write(path, speak("no torch", 48_000), 48_000)
     return path
+
+
+@pytest.mark.parametrize("room", ["pipeline", "export.verify"])
+def test_onnxruntime_writes_down_nothing_that_it_could_send(tone_model: Path, tmp_path: Path, room: str) -> None:
+    code = f"import sys, rillet.{room}; from rillet.pipeline import Recognizer; Recognizer.load(sys.argv[1])"
+    here = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
+    usual = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run([sys.executable, "-c", code, tone_model], env=usual | here, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [path for path in tmp_path.rglob("*") if "icrosoft" in str(path) or "onnxruntime" in str(path)] == []
 
 
 def test_the_pipeline_runs_without_torch(tone_model: Path, recording: Path) -> None:
