@@ -90,13 +90,16 @@ class BeamDecoder:
                 words, state = self._commit(state)
                 committed += words
         best = state.hypotheses[0]
-        return Decoded(tuple(committed), self._words(self._whole(best), dict(state.shares))), state
+        shares, whole = dict(state.shares), self._whole(best)
+        unfinished = self._words(best, shares) if whole is not best else ()
+        unfinished_s = unfinished[-1].end_s if unfinished else None
+        return Decoded(tuple(committed), self._words(whole, shares), unfinished_s), state
 
     def finish(self, state: BeamState) -> tuple[Decoded, BeamState]:
         count = self.options.alternatives
         best = self.n_best(state, max(count, 1))
-        words = best[0].words if best else self._words(self._whole(state.hypotheses[0]), dict(state.shares))
-        return Decoded(words, readings=tuple(best[:count])), self._begin(state.frame)
+        best = best or [Reading(self._words(self._whole(state.hypotheses[0]), dict(state.shares)), 0.0)]
+        return Decoded(best[0].words, readings=tuple(best[:count])), self._begin(state.frame)
 
     def fingerprint(self) -> str:
         return fingerprint("beam", self._frame_s, self._text.fingerprint())

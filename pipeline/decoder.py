@@ -29,6 +29,7 @@ class Decoded:
 
     committed: tuple[Word, ...] = ()  # newly certain words, to be put behind all those before; never taken back
     volatile: tuple[Word, ...] = ()  # the best guess for everything after them; the next step replaces it
+    unfinished_s: float | None = None  # where the last word of a phrase ends that is not complete, if there is one
     readings: tuple[Reading, ...] = ()  # of `finish`, if asked for: `committed` and what it could have been, best first
 
 

@@ -46,7 +46,12 @@ class Endpointer:
     look_ahead_frames: int
 
     def step(
-        self, levels_dbfs: FloatArray, decoded_frames: int, speech: tuple[float, float] | None, state: EndpointState
+        self,
+        levels_dbfs: FloatArray,
+        decoded_frames: int,
+        speech: tuple[float, float] | None,
+        unfinished_s: float | None,
+        state: EndpointState,
     ) -> tuple[Reason | None, EndpointState]:
         """Whether the utterance ends here.
 
@@ -55,6 +60,8 @@ class Endpointer:
             decoded_frames: how many frames the decoder has got meanwhile.
             speech: from the start of the utterance's first word to the end of its last one, in seconds of the stream;
                 None if it has no words.
+            unfinished_s: where the last word of a phrase ends that is not complete, if there is one. Before any words,
+                it is waited for.
             state: what `step` or `next_utterance` returned.
         """
         frame, heard = state.decoded_frames + decoded_frames, state.heard_frames + len(levels_dbfs)
@@ -64,7 +71,8 @@ class Endpointer:
 
         reason: Reason | None = None
         if speech is None:
-            if frame - state.begin_frame >= self._frames(self.rules.before_speech_s):
+            begun = max(state.begin_frame, round((unfinished_s or 0.0) / self.frame_s))
+            if frame - begun >= self._frames(self.rules.before_speech_s):
                 reason = "silence"
         else:
             first, last = (round(time_s / self.frame_s) for time_s in speech)

@@ -34,7 +34,6 @@ BLANK = 0
 NO_SOUND = -1
 PEAK_S = 0.037  # a sound is heard as a peak in its middle: a word reaches so much further than its peaks
 CERTAIN_BEFORE, CERTAIN_AFTER = 25, 12  # letters count that are certain so many frames before a word to behind it
-CERTAIN_KEPT = 250  # frames for which it is remembered: more than a word can wait
 CONFIDENCE = (2.6, 1.4, 1.4)  # log-odds: constant, weight of the mean log-probability, of the logarithm of the share
 
 
@@ -71,7 +70,7 @@ class LexiconState(NamedTuple):
     frame: int  # the next one, counted from the start of the stream
     hypotheses: tuple[Hypothesis, ...]  # best first
     until_s: float  # where the last committed word ended
-    certain: tuple[int, ...]  # the last frames in which a letter was certain
+    certain: tuple[int, ...]  # frames in which a letter was certain, as far back as words are open
 
 
 class _Finish(NamedTuple):
@@ -145,19 +144,20 @@ class LexiconBeamDecoder:
         certain = log_probs[:, BLANK] <= self._certain if self._tokens else np.ones(len(log_probs), bool)
         for sure, (blank, sounds) in zip(certain, self._likely_sounds(log_probs[:, self._tokens :]), strict=True):
             if sure:
-                state = state._replace(certain=(*state.certain[1 - CERTAIN_KEPT :], state.frame))
+                state = state._replace(certain=(*_still_asked_for(state), state.frame))
             state = self._hear(state, blank, sounds) if sounds else self._hear_nothing(state)
             if state.frame % COMMIT_EVERY_FRAMES == 0:
                 words, state = self._commit(state)
                 committed += words
-        return Decoded(tuple(committed), self._words(state, self._believed(state, self._open(state)))), state
+        volatile = self._words(state, self._believed(state, self._open(state)))
+        return Decoded(tuple(committed), volatile, self._unfinished_s(state)), state
 
     def finish(self, state: LexiconState) -> tuple[Decoded, LexiconState]:
         best = self.n_best(state, max(self.options.alternatives, 1), whole=True)
-        # where no last word could end, as in a recording that is cut off, the words before it are not lost
-        settled = _settled_words(state.hypotheses[0].words)
-        words = best[0].words if best else self._words(state, self._believed(state, settled))
-        return Decoded(words, readings=tuple(best[: self.options.alternatives])), self._begin(state.frame)
+        if not best:  # where no last word could end, as in a recording that is cut off, the words before it are not lost
+            settled = _settled_words(state.hypotheses[0].words)
+            best = [Reading(self._words(state, self._believed(state, settled)), 0.0)]
+        return Decoded(best[0].words, readings=tuple(best[: self.options.alternatives])), self._begin(state.frame)
 
     def n_best(self, state: LexiconState, count: int, whole: bool = False) -> list[Reading]:
         """The best readings if all words ended now, best first, no two alike, without what is committed.
@@ -208,6 +208,12 @@ class LexiconBeamDecoder:
                 last = _said(hypothesis, max(finishes, key=lambda finish: finish.factor))
                 return _settled_words((*hypothesis.words, last))
         return _settled_words(state.hypotheses[0].words)
+
+    def _unfinished_s(self, state: LexiconState) -> float | None:
+        """Where the last word of a phrase ends that has only begun."""
+        words = state.hypotheses[0].words
+        begun = self._believed(state, words[len(_settled_words(words)) :])
+        return (begun[-1].last + 1) * self._frame_s if begun else None
 
     def _likely_sounds(self, log_probs: FloatArray) -> list[tuple[float, list[tuple[int, float, float]]]]:
         """For each frame the probability of blank, lowered, and the sounds worth trying with both kinds of theirs."""
@@ -402,6 +408,13 @@ class LexiconBeamDecoder:
         first = bisect_left(state.certain, word.first - CERTAIN_BEFORE)
         letters = bisect_right(state.certain, word.last + CERTAIN_AFTER) - first
         return letters > 0 and letters * _confidence(word.log_prob, word.share or share) >= self._belief
+
+
+def _still_asked_for(state: LexiconState) -> tuple[int, ...]:
+    """The frames with certain letters that an open word may yet be believed by."""
+    firsts = (each.words[0].first if each.words else each.first for each in state.hypotheses if each.sounds)
+    oldest = min(firsts, default=state.frame) - CERTAIN_BEFORE
+    return state.certain[bisect_left(state.certain, oldest) :]
 
 
 def _confidence(log_prob: float, share: float) -> float:

@@ -164,10 +164,10 @@ class Stream:
             decoded, state.decoder = self._decoder.step(rows, state.decoder)
             state.frames += info.step_frames
             self._commit(decoded)
-            events += self._end_by_rules(piece, len(rows))
+            events += self._end_by_rules(piece, len(rows), decoded.unfinished_s)
         return events
 
-    def _end_by_rules(self, piece: FloatArray, decoded_frames: int) -> list[Event]:
+    def _end_by_rules(self, piece: FloatArray, decoded_frames: int, unfinished_s: float | None) -> list[Event]:
         """The `Final` if the utterance ends with this step."""
         state = self._state
         if self._endpointer is None:
@@ -175,7 +175,9 @@ class Stream:
         words = [*state.words[:1], *state.words[-1:], *state.volatile]
         speech = (words[0].start_s, words[-1].end_s) if words else None
         levels_dbfs = frame_levels(piece, self._model.info.samples_per_frame)
-        reason, state.endpoint = self._endpointer.step(levels_dbfs, decoded_frames, speech, state.endpoint)
+        reason, state.endpoint = self._endpointer.step(
+            levels_dbfs, decoded_frames, speech, unfinished_s, state.endpoint
+        )
         if reason is None or (reason == "max_length" and not state.words):
             return []
         state.endpoint = self._endpointer.next_utterance(state.endpoint)

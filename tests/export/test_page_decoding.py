@@ -87,6 +87,7 @@ def decodes_as_python(decoder: Decoder[Any], log_probs: FloatArray, about: dict[
         decoded, state = decoder.step(piece, state)
         same_words(step["committed"], decoded.committed)
         same_words(step["volatile"], decoded.volatile)
+        assert step["unfinishedS"] == decoded.unfinished_s
         words += decoded.committed
     decoded, _ = decoder.finish(state)
     same_words(found[-1]["committed"], decoded.committed)

@@ -41,6 +41,20 @@ def finals(events: list[Event]) -> list[Final]:
     return [event for event in events if isinstance(event, Final)]
 
 
+def test_a_phrase_may_take_longer_than_the_silence_before_words(tone_model: Path, speak: Speak) -> None:
+    phrase = "a phrase of many words"
+    recogniser = Recognizer.load(tone_model, phrases=[phrase, "no"])
+    audio = np.concatenate([speak(phrase), silence(1.5), speak("no"), silence(1.0)])
+    assert [final.text for final in finals(hear(recogniser, audio, SHORT))][:2] == [phrase, "no"]
+
+
+def test_half_a_phrase_is_not_waited_for_without_end(tone_model: Path, speak: Speak) -> None:
+    recogniser = Recognizer.load(tone_model, phrases=["a phrase of many words", "no"])
+    audio = np.concatenate([speak("a phrase of"), silence(3.0), speak("no"), silence(1.0)])
+    first, second = finals(hear(recogniser, audio, SHORT))[:2]
+    assert (first.reason, second.text) == ("silence", "no")  # the phrase may be guessed from its half
+
+
 def test_a_pause_ends_an_utterance(recogniser: Recognizer, speak: Speak) -> None:
     stream = recogniser.stream()
     audio = np.concatenate([speak("one two"), silence(1.5), speak("three")])
@@ -155,7 +169,7 @@ class TestRules:
         for frame, level in enumerate(levels_dbfs):
             decoded = int(frame >= look_ahead)
             known = speech if speech and speech[0] < state.decoded_frames * FRAME_S else None
-            reason, state = endpointer.step(np.array([level], np.float32), decoded, known, state)
+            reason, state = endpointer.step(np.array([level], np.float32), decoded, known, None, state)
             if reason:
                 return frame + 1, reason
         return 0, ""

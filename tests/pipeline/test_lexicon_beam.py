@@ -333,6 +333,53 @@ def test_a_hotword_is_preferred_to_what_sounds_alike(spoken_lm: LanguageModel) -
         assert text(decode(decoder, log_probs)[0]) == expected
 
 
+def test_all_of_a_long_phrase_is_believed(spoken_lm: LanguageModel) -> None:
+    """However long ago its first letters were certain."""
+    phrase = " ".join(["the cat sat on the mat"] * 12)
+    log_probs, _ = simulate_sounds(phrase, 3)
+    assert len(log_probs) > 500
+    rows = np.concatenate([np.full((len(log_probs), len(TOKENS)), -3, np.float32), log_probs], axis=1)
+    decoder = make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm, phrases=[phrase])
+    assert isinstance(decoder, LexiconBeamDecoder)
+    decoded, state = decoder.step(rows, decoder.start())
+    last, _ = decoder.finish(state)
+    assert text([*decoded.committed, *last.committed]) == phrase
+
+
+def test_certain_letters_are_forgotten_when_no_word_can_be_believed_by_them(spoken_lm: LanguageModel) -> None:
+    log_probs, _ = simulate_sounds(" ".join(["the cat sat on the mat"] * 12), 3)
+    rows = np.concatenate([np.full((len(log_probs), len(TOKENS)), -3, np.float32), log_probs], axis=1)
+    decoder = make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm, options={"commit_after_s": 1.0})
+    assert isinstance(decoder, LexiconBeamDecoder)
+    _, state = decoder.step(rows, decoder.start())
+    assert len(state.certain) < 100
+
+
+def test_a_phrase_that_is_not_complete_has_an_end(spoken_lm: LanguageModel) -> None:
+    log_probs, _ = simulate_sounds("the cat sat on the mat", 3)
+    decoder = make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm, phrases=["the cat sat on the mat"])
+    assert isinstance(decoder, LexiconBeamDecoder)
+    rows = np.concatenate([np.full((len(log_probs), len(TOKENS)), -3, np.float32), log_probs], axis=1)
+    state, ends = decoder.start(), list[float]()
+    for row in rows[: 2 * len(rows) // 3]:
+        decoded, state = decoder.step(row[None], state)
+        assert not decoded.volatile
+        ends += [decoded.unfinished_s] if decoded.unfinished_s is not None else []
+    assert len(set(ends)) > 2 and ends[0] < ends[-1]
+    assert ends[-1] <= len(rows) * FRAME_S
+
+
+def test_where_nothing_can_end_there_is_one_reading(spoken_lm: LanguageModel) -> None:
+    log_probs, _ = simulate_sounds("the cat", 3)
+    options = {"alternatives": 3}
+    for phones in (SOUNDS, ()):
+        said = log_probs if phones else np.full((5, len(TOKENS)), -3, np.float32)
+        rows = np.concatenate([np.full((len(said), len(TOKENS)), -3, np.float32), said], axis=1)[:, : None if phones else 27]
+        decoder = make_decoder(TOKENS, FRAME_S, phones=phones, lm=spoken_lm, phrases=["the cat sat"], options=options)
+        decoded, _ = decoder.finish(decoder.step(rows, decoder.start())[1])
+        assert [reading.words for reading in decoded.readings] == [decoded.committed]
+
+
 def test_sounds_are_heard_where_model_and_language_model_have_them(spoken_lm: LanguageModel) -> None:
     kinds = {
         "sounds": make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm),

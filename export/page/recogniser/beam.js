@@ -87,7 +87,10 @@ export class BeamDecoder {
         state = after;
       }
     }
-    return [{ committed, volatile: this.words(this.whole(state.hypotheses[0]), state.shares) }, state];
+    const best = state.hypotheses[0];
+    const whole = this.whole(best);
+    const unfinishedS = whole === best ? null : (this.words(best, state.shares).at(-1)?.endS ?? null);
+    return [{ committed, volatile: this.words(whole, state.shares), unfinishedS }, state];
   }
 
   /**
@@ -96,7 +99,7 @@ export class BeamDecoder {
    */
   finish(state) {
     const committed = this.best(state) ?? this.words(this.whole(state.hypotheses[0]), state.shares);
-    return [{ committed, volatile: [] }, this.begin(state.frame)];
+    return [{ committed, volatile: [], unfinishedS: null }, this.begin(state.frame)];
   }
 
   /**

@@ -46,10 +46,11 @@ export class Endpointer {
    * @param {Float32Array} levelsDbfs of audio that went into the model
    * @param {number} decodedFrames how many frames the decoder has got meanwhile
    * @param {[number, number] | null} speech start of the utterance's first word, end of its last one; seconds
+   * @param {number | null} unfinishedS where the last word of a phrase ends that is not complete; it is waited for
    * @param {EndpointState} state
    * @returns {[Reason | null, EndpointState]}
    */
-  step(levelsDbfs, decodedFrames, speech, state) {
+  step(levelsDbfs, decodedFrames, speech, unfinishedS, state) {
     const frame = state.decodedFrames + decodedFrames;
     const heardFrames = state.heardFrames + levelsDbfs.length;
     const levels = concatenate(state.levelsDbfs, levelsDbfs);
@@ -60,7 +61,8 @@ export class Endpointer {
     /** @type {Reason | null} */
     let reason = null;
     if (speech === null) {
-      if (frame - state.beginFrame >= this.beforeSpeech) reason = "silence";
+      const begun = Math.max(state.beginFrame, roundHalfEven((unfinishedS ?? 0) / this.frameS));
+      if (frame - begun >= this.beforeSpeech) reason = "silence";
     } else {
       const [first, last] = speech.map((timeS) => roundHalfEven(timeS / this.frameS));
       const pause = levels.slice(Math.max(last - oldest, 0), frame - oldest);

@@ -11,8 +11,9 @@
  */
 
 /**
- * What one step of a decoder brought: newly certain words, and the best guess for everything after them.
- * @typedef {{committed: Word[], volatile: Word[]}} Decoded
+ * What one step of a decoder brought: newly certain words, the best guess for everything after them, and where the last
+ * word of a phrase ends that is not complete.
+ * @typedef {{committed: Word[], volatile: Word[], unfinishedS: number | null}} Decoded
  */
 
 /**

@@ -59,7 +59,7 @@ export class GreedyDecoder {
       previous = token;
     }
     return [
-      { committed, volatile: this.close(word) },
+      { committed, volatile: this.close(word), unfinishedS: null },
       { frame, token: previous, word },
     ];
   }
@@ -70,7 +70,7 @@ export class GreedyDecoder {
    */
   finish(state) {
     return [
-      { committed: this.close(state.word), volatile: [] },
+      { committed: this.close(state.word), volatile: [], unfinishedS: null },
       { frame: state.frame, token: BLANK, word: [] },
     ];
   }

@@ -42,7 +42,7 @@ import { roundHalfEven } from "./numbers.js";
  * @property {number} frame the next one, counted from the start of the stream
  * @property {Hypothesis[]} hypotheses best first
  * @property {number} untilS where the last committed word ended
- * @property {number[]} certain the last frames in which a letter was certain
+ * @property {number[]} certain frames in which a letter was certain, as far back as words are open
  *
  * What it means that an open word was this one: `factor` of the mass, and the language model's state behind it.
  * @typedef {{text: string, factor: number, lm: LmState, place: string, settled: boolean}} Finish
@@ -68,7 +68,6 @@ const CACHE_SIZE = 50_000;
 const PEAK_S = 0.037; // a sound is heard as a peak in its middle: a word reaches so much further than its peaks
 const CERTAIN_BEFORE = 25; // letters count that are certain from so many frames before a word ...
 const CERTAIN_AFTER = 12; // ... to so many behind it
-const CERTAIN_KEPT = 250; // frames for which it is remembered: more than a word can wait
 const CONFIDENCE = { constant: 2.6, logProb: 1.4, share: 1.4 }; // log-odds, and what each counts; fitted for Python
 
 export class LexiconBeamDecoder {
@@ -123,7 +122,7 @@ export class LexiconBeamDecoder {
       const heard = logProbs.subarray(row + this.tokens, row + this.columns);
       const candidates = this.likelySounds(heard);
       if (!this.tokens || logProbs[row + BLANK] <= this.certain) {
-        state = { ...state, certain: [...state.certain.slice(1 - CERTAIN_KEPT), state.frame] };
+        state = { ...state, certain: [...stillAskedFor(state), state.frame] };
       }
       state = candidates.length ? this.hear(state, this.blankProb(heard), candidates) : hearNothing(state);
       if (state.frame % COMMIT_EVERY_FRAMES === 0) {
@@ -132,7 +131,8 @@ export class LexiconBeamDecoder {
         state = after;
       }
     }
-    return [{ committed, volatile: this.words(state, this.open(state)) }, state];
+    const unfinishedS = this.unfinishedS(state);
+    return [{ committed, volatile: this.words(state, this.open(state)), unfinishedS }, state];
   }
 
   /**
@@ -142,7 +142,7 @@ export class LexiconBeamDecoder {
   finish(state) {
     // where no last word could end, as in a recording that is cut off, the words before it are not lost
     const committed = this.best(state) ?? this.words(state, settledWords(state.hypotheses[0].words));
-    return [{ committed, volatile: [] }, this.begin(state.frame)];
+    return [{ committed, volatile: [], unfinishedS: null }, this.begin(state.frame)];
   }
 
   /**
@@ -202,6 +202,16 @@ export class LexiconBeamDecoder {
       return settledWords([...hypothesis.words, said(hypothesis, likeliest)]);
     }
     return settledWords(hypotheses[0].words);
+  }
+
+  /**
+   * Where the last word of a phrase ends that has only begun.
+   * @param {LexiconState} state
+   */
+  unfinishedS(state) {
+    const { words } = state.hypotheses[0];
+    const begun = words.slice(settledWords(words).length).filter((word) => this.isBelieved(word, state));
+    return begun.length ? (begun[begun.length - 1].last + 1) * this.frameS : null;
   }
 
   /**
@@ -412,6 +422,16 @@ export class LexiconBeamDecoder {
     const letters = certain.filter((frame) => first <= frame && frame <= last).length;
     return letters > 0 && letters * confidenceOf(word.logProb, word.share || share) >= this.belief;
   }
+}
+
+/**
+ * The frames with certain letters that an open word may yet be believed by.
+ * @param {LexiconState} state
+ */
+function stillAskedFor({ frame, hypotheses, certain }) {
+  const open = hypotheses.filter((each) => each.sounds);
+  const oldest = Math.min(frame, ...open.map((each) => (each.words[0] ?? each).first)) - CERTAIN_BEFORE;
+  return certain.filter((each) => each >= oldest);
 }
 
 /**

@@ -112,7 +112,7 @@ export class Stream {
       this.decoderState = decoderState;
       this.frames += info.step_frames;
       this.commit(decoded);
-      events.push(...this.endByRules(piece, rows.length / width));
+      events.push(...this.endByRules(piece, rows.length / width, decoded.unfinishedS));
     }
     return events;
   }
@@ -121,14 +121,15 @@ export class Stream {
    * The final if the utterance ends with this step.
    * @param {Float32Array} piece
    * @param {number} decodedFrames
+   * @param {number | null} unfinishedS
    * @returns {Final[]}
    */
-  endByRules(piece, decodedFrames) {
+  endByRules(piece, decodedFrames, unfinishedS) {
     const words = [...this.words, ...this.volatile];
     /** @type {[number, number] | null} */
     const speech = words.length ? [words[0].startS, words[words.length - 1].endS] : null;
     const levels = frameLevels(piece, this.model.info.samples_per_frame);
-    const [reason, state] = this.endpointer.step(levels, decodedFrames, speech, this.endpointState);
+    const [reason, state] = this.endpointer.step(levels, decodedFrames, speech, unfinishedS, this.endpointState);
     this.endpointState = state;
     if (reason === null || (reason === "max_length" && !this.words.length)) return [];
     this.endpointState = this.endpointer.nextUtterance(state);
