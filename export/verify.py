@@ -71,7 +71,8 @@ def verify(network: AcousticNetwork, session: onnxruntime.InferenceSession, seed
         for got, want in zip(replay(session, audio, state, sizes), expected, strict=True):
             if got.shape != want.shape:
                 raise ExportError(f"onnxruntime gives {got.shape} where torch gives {want.shape}; nothing was written")
-            worst = max(worst, float((np.abs(got - want) / np.maximum(1.0, np.abs(want))).max()))
+            # of a number and what is none, np.maximum takes the latter
+            worst = float(np.maximum(worst, (np.abs(got - want) / np.maximum(1.0, np.abs(want))).max()))
     if not worst <= TOLERANCE:
         raise ExportError(f"onnxruntime is {worst:.2g} off torch, {TOLERANCE:g} is allowed; nothing was written")
     return worst

@@ -87,12 +87,13 @@ def mean_checkpoint(paths: Sequence[Path]) -> Checkpoint:
     that of the first.
 
     Raises:
-        CheckpointError: one of them cannot be read, or is of another network than the first.
+        CheckpointError: one of them cannot be read, or is of another network than the first, or not whole.
     """
     first, *others = [load_checkpoint(path) for path in paths]
     for path, other in zip(paths[1:], others, strict=True):
         if replace(other.network, dropout=first.network.dropout) != first.network:
             raise CheckpointError(f"{path} is of another network than {paths[0]}; only weights of one have a mean")
+        other.load_network()  # which says what is missing
     if not others:
         return first
     weights = {

@@ -167,6 +167,16 @@ def test_a_state_that_is_wrong_is_refused(network: AcousticNetwork) -> None:
         verify(network, session)
 
 
+def test_what_is_not_a_number_is_refused(network: AcousticNetwork) -> None:
+    class Unknown:
+        def run(self, names: list[str], feed: dict[str, FloatArray]) -> list[FloatArray]:
+            frames = feed["audio"].shape[1] // network.config.samples_per_frame
+            return [np.full((len(feed["audio"]), frames, network.config.columns), np.nan, np.float32), feed["state"]]
+
+    with pytest.raises(ExportError, match="onnxruntime is nan off torch"):
+        verify(network, Unknown())
+
+
 def test_a_graph_of_other_sizes_is_refused(network: AcousticNetwork) -> None:
     class Shorter:
         def run(self, names: list[str], feed: dict[str, FloatArray]) -> list[FloatArray]:

@@ -31,6 +31,16 @@ def test_the_mean_counts_each_checkpoint_once(tmp_path: Path) -> None:
     mean.load_network()
 
 
+def test_a_checkpoint_without_a_weight_has_no_mean(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a", CONFIG, 1), tmp_path / "b"
+    weights = AcousticNetwork(CONFIG).state_dict()
+    del weights["head.bias"]
+    save_checkpoint(b, CONFIG, weights, {"step": 2})
+    for paths in ([a, b], [b, a]):
+        with pytest.raises(CheckpointError):
+            mean_checkpoint(paths).load_network()
+
+
 def test_one_checkpoint_is_its_own_mean(tmp_path: Path) -> None:
     a = write(tmp_path / "a", CONFIG, 1)
     weights = load_checkpoint(a).weights
