@@ -6,7 +6,7 @@ snapshot, subtitles, writers, batch, batch_workers, cli.
 
 import os
 
-# The wheels of onnxruntime write down how they are used and send it (1.32 on Linux), unless told before they are imported.
+# Wheels of onnxruntime (1.32 for Linux) write down how they are used and send it, unless told before they are imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from .decoder import Decoded, Decoder

@@ -162,6 +162,8 @@ def _transcribe_all(
     names = tuple(dict.fromkeys(name.strip().lower() for name in formats.split(",")))
     if not set(names) <= set(WRITERS):
         raise typer.BadParameter(f"choose of {', '.join(WRITERS)}, with commas between.", param_hint="--format")
+    if language.alternatives and not {"json", "jsonl"} & set(names):
+        raise typer.BadParameter("this needs --format json or jsonl.", param_hint="--alternatives")
     setup = Setup(output, names, None if model is None else str(model), channel=channel, language=language.for_load)
     with quiet_endings():
         summary = transcribe_all(places, setup, recursive=recursive, jobs=jobs, engine=engine, complain=complain)

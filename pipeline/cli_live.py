@@ -71,6 +71,8 @@ def listen(
         raise typer.BadParameter("choose one of them.", param_hint="--plain and --json")
     if source is not None and device is not None:
         raise typer.BadParameter("a pipe and a microphone cannot be heard at once.", param_hint="--device")
+    if alternatives and not as_json and not (output and output.suffix.lower() == ".jsonl"):
+        raise typer.BadParameter("this needs --json or an --output that ends in .jsonl.", param_hint="--alternatives")
     endpoints = EndpointRules(after_speech_s=endpoint_silence)
     with quiet_endings():
         from .capture import LiveSource

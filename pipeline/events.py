@@ -57,7 +57,7 @@ class Final:
     text: str
     words: tuple[Word, ...]
     reason: Reason  # why it is over: silence, the longest utterance allowed, or finish()
-    alternatives: tuple[Alternative, ...] = ()  # if asked for, best first, that of `text` among them; see `BeamOptions`
+    alternatives: tuple[Alternative, ...] = ()  # if asked for, `text` first; none after max_length: all was certain
 
 
 Event = Partial | Final

@@ -154,7 +154,7 @@ class LexiconBeamDecoder:
 
     def finish(self, state: LexiconState) -> tuple[Decoded, LexiconState]:
         best = self.n_best(state, max(self.options.alternatives, 1), whole=True)
-        if not best:  # where no last word could end, as in a recording that is cut off, the words before it are not lost
+        if not best:  # no last word could end, as where a recording is cut off; the words before it are not lost
             settled = _settled_words(state.hypotheses[0].words)
             best = [Reading(self._words(state, self._believed(state, settled)), 0.0)]
         return Decoded(best[0].words, readings=tuple(best[: self.options.alternatives])), self._begin(state.frame)

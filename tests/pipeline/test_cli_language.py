@@ -45,6 +45,17 @@ def test_phrases_reach_a_batch(tone_model: Path, recording: Path, tmp_path: Path
     assert set((tmp_path / "seven.txt").read_text().split()) <= {"ten"}
 
 
+def test_alternatives_want_a_place_to_be_in(tone_model: Path, recording: Path, tmp_path: Path) -> None:
+    for options in (["--output", tmp_path], ["--output", tmp_path, "--format", "txt,srt"]):
+        done = transcribe(tone_model, recording, "--alternatives", "3", *options)
+        assert done.returncode == 2
+        assert "--format json or jsonl" in " ".join(done.stderr.replace("│", " ").split())
+    live = [sys.executable, "-m", "rillet.pipeline.cli", "listen", "-", "--model", tone_model, "--alternatives", "3"]
+    done = subprocess.run(live, input=b"", capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"--json" in done.stderr
+
+
 def test_alternatives_are_in_the_json(tone_model: Path, recording: Path, tmp_path: Path) -> None:
     done = transcribe(
         tone_model, recording, "--alternatives", "3", "--output", tmp_path, "--format", "json", "--jobs", "1"
