@@ -1,7 +1,7 @@
 """Many recordings: what is to be done, and one worker's part of it.
 
-A recording is done when all its results exist; they are written in one piece, so that whatever stops a batch, the same
-command goes on where it stopped. A recording that was changed since is done again.
+A recording is done when all its results exist and were made of it with the same settings (see batch_records.py). They
+are written in one piece, so that whatever stops a batch, the same command does the rest.
 """
 
 import io
@@ -14,9 +14,11 @@ from typing import Any
 
 from .audio_file import read_blocks
 from .batch_model import BatchedModel
+from .batch_records import UNFINISHED, read_records, record_for, write_record
 from .errors import OutputClashError, RilletError
 from .events import Final
-from .places import Found, as_local_file, existing, find, write_whole
+from .fingerprint import fingerprint
+from .places import Found, as_local_file, find, write_whole
 from .recogniser import Recognizer
 from .writers import WRITERS
 
@@ -28,6 +30,7 @@ class Task:
     place: str  # path or address
     stem: str  # name of the results in the output folder, without the format's ending
     size_bytes: int
+    record: bytes  # of its results, when they are whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +62,13 @@ class Setup:
     language: Mapping[str, Any] = field(default_factory=dict)  # further arguments of `Recognizer.load`
 
 
-def plan(places: Sequence[str], output: str, formats: Sequence[str], *, recursive: bool) -> Plan:
+def plan(places: Sequence[str], output: str, formats: Sequence[str], settings: str, *, recursive: bool) -> Plan:
     """Look for recordings, and leave out those that are done.
 
     Args:
         places: files and folders: paths, or addresses that fsspec opens.
         output: folder for the results; folders in a searched folder are repeated in it.
+        settings: of the recogniser, see `settings_of`; what was heard with others is heard again.
 
     Raises:
         OutputClashError: two recordings have the same name.
@@ -72,14 +76,19 @@ def plan(places: Sequence[str], output: str, formats: Sequence[str], *, recursiv
     """
     found = {each.place: each for place in places for each in find(place, recursive=recursive)}
     stems = _stems(list(found.values()))
-    there = existing(output, [f"{stem}.{name}" for stem in stems.values() for name in formats])
-    tasks = [
-        Task(each.place, stems[each.place], each.size_bytes)
-        for each in found.values()
-        if min(there.get(f"{stems[each.place]}.{name}", -1.0) for name in formats) < each.modified_s
-    ]
+    records = read_records(output, [f"{stem}.{name}" for stem in stems.values() for name in formats])
+    tasks = []
+    for each in found.values():
+        stem, record = stems[each.place], record_for(each, settings)
+        if any(records.get(f"{stem}.{name}") != record for name in formats):
+            tasks.append(Task(each.place, stem, each.size_bytes, record))
     tasks.sort(key=lambda task: (-task.size_bytes, task.place))
     return Plan(tuple(tasks), len(found) - len(tasks))
+
+
+def settings_of(recogniser: Recognizer, channel: int | None) -> str:
+    """Tells apart what would hear a recording differently."""
+    return fingerprint(recogniser.info.fingerprint, recogniser.decoder.fingerprint(), channel)
 
 
 def _stems(found: list[Found]) -> dict[str, str]:
@@ -133,14 +142,21 @@ class Worker:
         try:
             with as_local_file(task.place) as path:
                 finals, audio_s = _hear(path, recogniser, self._setup.channel)
-            for name in self._setup.formats:
-                write_whole(self._setup.output, f"{task.stem}.{name}", render(name, finals))
+            self._write(task, finals)
         except RilletError as error:
             sentence = str(error)
             return Outcome(task, 0.0, sentence if task.place in sentence else f"{task.place}: {sentence}")
         except Exception as error:  # a bug of ours or of a decoder: it must not stop the others
             return Outcome(task, 0.0, f"{task.place}: {type(error).__name__}: {error}")
         return Outcome(task, audio_s)
+
+    def _write(self, task: Task, finals: Sequence[Final]) -> None:
+        output = self._setup.output
+        for name in self._setup.formats:
+            result = f"{task.stem}.{name}"
+            write_record(output, result, UNFINISHED)  # first: stopped behind it, nothing passes for what it is not
+            write_whole(output, result, render(name, finals))
+            write_record(output, result, task.record)
 
 
 def _load(setup: Setup) -> Recognizer:

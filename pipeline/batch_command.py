@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from .batch import Outcome, Setup, groups_of, plan
+from .batch import Outcome, Setup, groups_of, plan, settings_of
 from .batch_model import rows_for
 from .batch_workers import run_here, run_in_processes, run_on_ray
 from .places import check_writable
@@ -61,16 +61,16 @@ def transcribe_all(
         KeyboardInterrupt: after a summary; all results so far are complete.
     """
     check_writable(setup.output)
-    todo = plan(places, setup.output, setup.formats, recursive=recursive)
+    # here too: it tells what was done with the same settings, and whatever is wrong with the model is told once
+    recogniser = Recognizer.load(setup.model, **setup.language)
+    settings = settings_of(recogniser, setup.channel)
+    todo = plan(places, setup.output, setup.formats, settings, recursive=recursive)
     summary = Summary(time.monotonic(), done_before=todo.done_before)
     if not todo.tasks:
         if not todo.done_before:
             complain(f"{', '.join(map(str, places))}: there are no sound files here; is --recursive missing?")
             summary.failed = 1
         return summary
-    recogniser = Recognizer.load(
-        setup.model, **setup.language
-    )  # here too, for whatever is wrong with the model is told once
     workers = min(jobs or (64 if engine == "ray" else _cpus()), len(todo.tasks))
     groups = groups_of(todo.tasks, rows_for(recogniser.info), workers)
     outcomes: Iterator[Outcome]

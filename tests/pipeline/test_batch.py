@@ -63,7 +63,13 @@ def recordings(tmp_path: Path, speak: Speak) -> Path:
 
 
 def names_in(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    """Of the files, without the hidden ones."""
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {name for name in names if not name.startswith(".rillet/")}
+
+
+def task_of(place: Path | str, stem: str) -> Task:
+    return Task(str(place), stem, 1, b"made of it")
 
 
 def batch(places: Sequence[Path | str], output: Path | str, model: Path, **options: object) -> tuple[str, list[str]]:
@@ -118,14 +124,86 @@ def test_what_changed_or_lacks_a_format_is_done_again(tone_model: Path, recordin
     assert found.startswith("1 transcribed:")
 
 
+def test_a_namesake_from_another_folder_is_not_done_before(
+    tone_model: Path, tmp_path: Path, speak: Speak, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "talk.wav", speak(name), 16_000)
+        os.utime(tmp_path / name / "talk.wav", (1e9, 1e9))
+    for name in ("first", "second", "first"):
+        assert batch([tmp_path / name / "talk.wav"], out, tone_model)[0].startswith("1 transcribed:")
+        assert (out / "talk.txt").read_text() == f"{name}\n"
+    # each format is on its own: talk.txt is now of the first, talk.srt of the second
+    assert batch([tmp_path / "second"], out, tone_model, formats=("srt",))[0].startswith("1 transcribed:")
+    assert batch([tmp_path / "first"], out, tone_model)[0] == "0 transcribed; 1 done before."
+    assert batch([tmp_path / "second"], out, tone_model, formats=("srt",))[0] == "0 transcribed; 1 done before."
+    assert batch([tmp_path / "second"], out, tone_model, formats=("txt", "srt"))[0].startswith("1 transcribed:")
+    # the same place is the same however it is called
+    monkeypatch.chdir(tmp_path / "second")
+    assert batch(["talk.wav"], out, tone_model)[0] == "0 transcribed; 1 done before."
+    assert batch([f"file://{tmp_path}/second/talk.wav"], f"file://{out}", tone_model)[0].endswith("1 done before.")
+    # an older copy that keeps its date is another recording
+    soundfile.write("talk.wav", speak("third one"), 16_000)
+    os.utime("talk.wav", (1e9, 1e9))
+    assert batch(["talk.wav"], out, tone_model)[0].startswith("1 transcribed:")
+    assert (out / "talk.txt").read_text() == "third one\n"
+
+
+def test_other_settings_hear_anew(
+    tone_model: Path, make_tone_model: Callable[..., Path], recordings: Path, tmp_path: Path
+) -> None:
+    arguments = ["transcribe", str(recordings / "two.flac"), "-o", str(tmp_path / "out")]
+    other = make_tone_model(tmp_path / "other.onnx", precision="float32")
+    copy = tmp_path / "copy.onnx"
+    copy.write_bytes(tone_model.read_bytes())
+
+    def summary(*more: str) -> str:
+        return CliRunner().invoke(app, [*arguments, *more]).output
+
+    for options in (
+        ["--model", str(tone_model)],
+        ["--model", str(other)],
+        ["--model", str(tone_model), "--beam", "4"],
+        ["--model", str(tone_model), "--channel", "1"],
+        ["--model", str(tone_model), "--hotword", "two"],
+    ):
+        assert summary(*options).startswith("1 transcribed:"), options
+        assert summary(*options) == "0 transcribed; 1 done before.\n", options
+    assert summary("--model", str(copy), "--hotword", "two") == "0 transcribed; 1 done before.\n"  # the same inside
+
+
+def test_what_was_stopped_between_result_and_record_is_done_again(
+    tone_model: Path, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import rillet.pipeline.batch as module
+
+    out, one = tmp_path / "out", recordings / "one.wav"
+    batch([one], out, tone_model)
+
+    def killed(folder: str, relative: str, data: bytes) -> None:
+        write_whole(folder, relative, data)
+        raise OutputUnwritableError(relative, "this stands for a kill")
+
+    other = recordings / "calls" / "one.wav"
+    soundfile.write(other, soundfile.read(recordings / "two.flac")[0], 16_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_whole", killed)
+        assert batch([other], out, tone_model)[0] == "0 transcribed; 1 failed."
+    assert (out / "one.txt").read_text() == "number two\n"
+    assert batch([one], out, tone_model)[0].startswith("1 transcribed:")
+    assert (out / "one.txt").read_text() == "number one\n"
+
+
 def test_names_that_would_clash(tone_model: Path, tmp_path: Path, speak: Speak) -> None:
     for name in ("a/talk.wav", "a/talk.flac", "b/talk.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         soundfile.write(tmp_path / name, speak(name[0]), 16_000)
-    stems = {task.stem for task in plan([str(tmp_path)], str(tmp_path / "out"), ["txt"], recursive=True).tasks}
+    stems = {task.stem for task in plan([str(tmp_path)], str(tmp_path / "out"), ["txt"], "", recursive=True).tasks}
     assert stems == {"a/talk.wav", "a/talk.flac", "b/talk"}
     with pytest.raises(OutputClashError, match="would both be written to talk"):
-        plan([str(tmp_path / "a" / "talk.wav"), str(tmp_path / "b" / "talk.wav")], "out", ["txt"], recursive=False)
+        plan([str(tmp_path / "a" / "talk.wav"), str(tmp_path / "b" / "talk.wav")], "out", ["txt"], "", recursive=False)
 
 
 def test_wrong_use_says_how(tone_model: Path, recordings: Path, tmp_path: Path) -> None:
@@ -261,7 +339,7 @@ def test_ctrl_c_says_how_to_go_on(tone_model: Path, endless_recording: Path, tmp
 def test_a_worker_that_only_begins_is_deaf_to_ctrl_c(tone_model: Path, tmp_path: Path) -> None:
     """Else it would print a traceback in the midst of the parent's sentence."""
     outputs: list[Outcome] = []
-    task = Task(str(tmp_path / "none.wav"), "none", 1)
+    task = task_of(tmp_path / "none.wav", "none")
     hand = _Process(Setup(str(tmp_path), ("txt",), str(tone_model)))
     try:
         assert hand._process.pid is not None
@@ -279,7 +357,7 @@ def test_a_worker_that_only_begins_is_deaf_to_ctrl_c(tone_model: Path, tmp_path:
 def test_a_killed_worker_is_replaced(tone_model: Path, long_recordings: Path, tmp_path: Path) -> None:
     import multiprocessing
 
-    tasks = plan([str(long_recordings)], str(tmp_path / "out"), ["txt"], recursive=False).tasks
+    tasks = plan([str(long_recordings)], str(tmp_path / "out"), ["txt"], "", recursive=False).tasks
     outcomes = run_in_processes(Setup(str(tmp_path / "out"), ("txt",), str(tone_model)), groups_of(tasks, 1, 2), 2)
     found = [next(outcomes)]
     victim = multiprocessing.active_children()[0]
@@ -312,7 +390,7 @@ class FakeHand:
 
 def test_a_recording_that_kills_is_named_and_its_neighbours_are_not() -> None:
     FakeHand.met.clear()
-    tasks = [Task(name, name, 1) for name in ("fine", "risky", "deadly", "good", "well")]
+    tasks = [task_of(name, name) for name in ("fine", "risky", "deadly", "good", "well")]
     outcomes = list(dispatch([tuple(tasks[:3]), tuple(tasks[3:])], 2, FakeHand, lambda busy: busy[0]))
     assert {outcome.task.place: bool(outcome.error) for outcome in outcomes} == {
         "fine": False,
@@ -420,7 +498,8 @@ class TestAddresses:
         assert len(sentences) == 2
         assert all(sentence.startswith("memory://") for sentence in sentences)
         stems = ("one", "two", "calls/old/three")
-        assert set(files.find("/out")) == {f"/out/texts/{stem}.{name}" for stem in stems for name in ("txt", "srt")}
+        written = {name for name in files.find("/out") if "/.rillet/" not in name}
+        assert written == {f"/out/texts/{stem}.{name}" for stem in stems for name in ("txt", "srt")}
         assert files.cat_file("/out/texts/calls/old/three.txt") == b"number three\n"
         again, _ = batch(["memory://in"], "memory://out/texts", tone_model, formats=("txt", "srt"))
         assert again == "0 transcribed; 3 done before; 2 failed."
@@ -485,7 +564,7 @@ def test_a_bug_in_one_recording_does_not_stop_the_rest(
 
     monkeypatch.setattr(module, "read_blocks", buggy)
     worker = Worker(Setup(str(tmp_path / "out"), ("txt",), str(tone_model)))
-    outcomes = worker.run([Task(str(recordings / name), name, 1) for name in ("one.wav", "two.flac")])
+    outcomes = worker.run([task_of(recordings / name, name) for name in ("one.wav", "two.flac")])
     assert [outcome.error for outcome in outcomes] == [f"{recordings}/one.wav: ZeroDivisionError: division by zero", ""]
 
 
