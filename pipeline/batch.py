@@ -1,26 +1,31 @@
 """Many recordings: what is to be done, and one worker's part of it.
 
 A recording is done when all its results exist and were made of it with the same settings (see batch_records.py). They
-are written in one piece, so that whatever stops a batch, the same command does the rest.
+are written in one piece, so that whatever stops a batch, the same command does the rest. What was heard of a recording
+that breaks off, or was stopped, is written too, and the recording is not done.
 """
 
 import io
 import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .audio_file import read_blocks
 from .batch_model import BatchedModel
-from .batch_records import UNFINISHED, read_records, record_for, write_record
+from .batch_records import UNFINISHED, may_be_whole, read_records, record_for, write_record
 from .errors import OutputClashError, RilletError
 from .events import Final
 from .fingerprint import fingerprint
 from .places import Found, as_local_file, find, write_whole
 from .recogniser import Recognizer
 from .writers import WRITERS
+
+STOP_S = 2.0  # so long after Ctrl-C, what was heard must be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class Task:
     stem: str  # name of the results in the output folder, without the format's ending
     size_bytes: int
     record: bytes  # of its results, when they are whole
+    keep: tuple[str, ...] = ()  # formats in which its whole text stands since an earlier time: half of it is worse
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Outcome:
 
     task: Task
     audio_s: float
-    error: str = ""  # a sentence; nothing was written then
+    error: str = ""  # a sentence; what was heard until then is written
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,10 @@ def plan(places: Sequence[str], output: str, formats: Sequence[str], settings: s
     tasks = []
     for each in found.values():
         stem, record = stems[each.place], record_for(each, settings)
-        if any(records.get(f"{stem}.{name}") != record for name in formats):
-            tasks.append(Task(each.place, stem, each.size_bytes, record))
+        there = {name: records[f"{stem}.{name}"] for name in formats if f"{stem}.{name}" in records}
+        if any(there.get(name) != record for name in formats):
+            keep = tuple(name for name, written in there.items() if may_be_whole(written, record))
+            tasks.append(Task(each.place, stem, each.size_bytes, record, keep))
     tasks.sort(key=lambda task: (-task.size_bytes, task.place))
     return Plan(tuple(tasks), len(found) - len(tasks))
 
@@ -118,45 +126,66 @@ class Worker:
         self._recogniser = recogniser or _load(setup)
 
     def run(self, group: Sequence[Task]) -> list[Outcome]:
-        """Transcribe recordings, several in one call of the model; whatever is wrong with one is in its outcome."""
-        if len(group) == 1:
-            return [self._try(group[0], self._recogniser)]
+        """Transcribe recordings, several in one call of the model; whatever is wrong with one is in its outcome.
+
+        Raises:
+            KeyboardInterrupt: after writing what was heard until then.
+        """
         model = BatchedModel.share(self._recogniser.model, len(group))
         recogniser = replace(self._recogniser, model=model)
         outcomes: dict[Task, Outcome] = {}
+        stop = threading.Event()
+        ended = {task: threading.Event() for task in group}  # a join that Ctrl-C interrupts takes its thread for ended
 
         def hear(task: Task) -> None:
             try:
-                outcomes[task] = self._try(task, recogniser)
+                outcomes[task] = self._try(task, recogniser, stop)
             finally:
                 model.leave()
+                ended[task].set()
 
-        threads = [threading.Thread(target=hear, args=(task,), daemon=True) for task in group]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        # also for a single one: Ctrl-C comes to the main thread, and there it cannot break into the middle of a step
+        try:
+            for task in group:
+                threading.Thread(target=hear, args=(task,), daemon=True).start()
+            for task in group:
+                while not ended[task].wait(0.2):  # on Windows, Ctrl-C comes when a wait is over
+                    pass
+        except KeyboardInterrupt:
+            stop.set()
+            until_s = time.monotonic() + STOP_S
+            for task in group:
+                ended[task].wait(max(0.0, until_s - time.monotonic()))
+            raise
         return [outcomes[task] for task in group]
 
-    def _try(self, task: Task, recogniser: Recognizer) -> Outcome:
+    def _try(self, task: Task, recogniser: Recognizer, stop: threading.Event) -> Outcome:
         try:
             with as_local_file(task.place) as path:
-                finals, audio_s = _hear(path, recogniser, self._setup.channel)
-            self._write(task, finals)
+                heard = _hear(path, recogniser, self._setup.channel, stop)
+            self._write(task, heard)
+            if heard.error is not None:
+                raise heard.error
         except RilletError as error:
             sentence = str(error)
             return Outcome(task, 0.0, sentence if task.place in sentence else f"{task.place}: {sentence}")
         except Exception as error:  # a bug of ours or of a decoder: it must not stop the others
             return Outcome(task, 0.0, f"{task.place}: {type(error).__name__}: {error}")
-        return Outcome(task, audio_s)
+        return Outcome(task, heard.audio_s)
 
-    def _write(self, task: Task, finals: Sequence[Final]) -> None:
+    def _write(self, task: Task, heard: "_Heard") -> None:
+        """Results and their records; of half a recording only where something was heard and nothing is lost by it."""
         output = self._setup.output
+        if not heard.whole and not any(final.words for final in heard.finals):
+            return
         for name in self._setup.formats:
+            if not heard.whole and name in task.keep:
+                continue
             result = f"{task.stem}.{name}"
             write_record(output, result, UNFINISHED)  # first: stopped behind it, nothing passes for what it is not
-            write_whole(output, result, render(name, finals))
-            write_record(output, result, task.record)
+            write_whole(output, result, render(name, heard.finals))
+            if heard.whole:
+                write_record(output, result, task.record)
 
 
 def _load(setup: Setup) -> Recognizer:
@@ -170,13 +199,31 @@ def _load(setup: Setup) -> Recognizer:
         return Recognizer.load(path, **setup.language)
 
 
-def _hear(path: Path, recogniser: Recognizer, channel: int | None) -> tuple[list[Final], float]:
-    """The utterances of a file, and its length in seconds."""
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """The utterances of a file."""
+
+    finals: list[Final]
+    audio_s: float
+    whole: bool
+    error: Exception | None = None  # that broke it off
+
+
+def _hear(path: Path, recogniser: Recognizer, channel: int | None, stop: threading.Event) -> _Heard:
+    """Hear a file to its end, to the first error or until `stop` is set."""
     stream, finals = recogniser.stream(), list[Final]()
-    for block in read_blocks(path, channel):
-        finals += [e for e in stream.accept(block.samples, block.sample_rate_hz) if isinstance(e, Final)]
-    finals += [event for event in stream.finish() if isinstance(event, Final)]
-    return finals, stream.duration_s
+    try:
+        for block in read_blocks(path, channel):
+            if stop.is_set():
+                break
+            finals += [e for e in stream.accept(block.samples, block.sample_rate_hz) if isinstance(e, Final)]
+        stopped = stop.is_set()
+        finals += [event for event in stream.finish() if isinstance(event, Final)]
+    except Exception as error:
+        with suppress(Exception):  # if it was the stream that failed, its last utterance is lost
+            finals += [event for event in stream.finish() if isinstance(event, Final)]
+        return _Heard(finals, stream.duration_s, whole=False, error=error)
+    return _Heard(finals, stream.duration_s, whole=not stopped)
 
 
 def render(name: str, finals: Sequence[Final]) -> bytes:

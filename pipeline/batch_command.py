@@ -58,7 +58,7 @@ def transcribe_all(
 
     Raises:
         RilletError: nothing can be done at all. What is wrong with one recording is told to `complain`.
-        KeyboardInterrupt: after a summary; all results so far are complete.
+        KeyboardInterrupt: after a summary.
     """
     check_writable(setup.output)
     # here too: it tells what was done with the same settings, and whatever is wrong with the model is told once
@@ -90,7 +90,7 @@ def transcribe_all(
                     complain(outcome.error)
                 advance(outcome.task.size_bytes, summary)
     except KeyboardInterrupt:
-        complain(f"stopped. {summary} The same command goes on from here.")
+        complain(f"stopped. {summary} The same command does the rest, and begins anew what was only half heard.")
         raise
     finally:
         outcomes.close()  # type: ignore[attr-defined]  # a generator: this ends its workers

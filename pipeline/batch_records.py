@@ -29,6 +29,11 @@ def record_for(recording: Found, settings: str) -> bytes:
     return os.fsencode(place) + b"\n" + made_of.encode()
 
 
+def may_be_whole(written: bytes | None, record: bytes) -> bool:
+    """Whether a result with the record `written` may be a whole one of the recording that `record` names."""
+    return written is None or written.rpartition(b"\n")[0] == record.rpartition(b"\n")[0]
+
+
 def write_record(output: str, result: str, record: bytes) -> None:
     """Raises OutputUnwritableError."""
     write_whole(output, f"{FOLDER}/{result}", record)

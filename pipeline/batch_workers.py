@@ -11,6 +11,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import connection
@@ -44,7 +45,7 @@ class Hand(Protocol):
         ...
 
     def dismiss(self) -> None:
-        """End the worker, whatever it is doing."""
+        """End the worker, whatever it is doing; one in a process of this machine writes what it has heard."""
         ...
 
 
@@ -88,8 +89,9 @@ def dispatch(
             del busy[hand]
             yield from outcomes
     finally:
-        for hand in [*busy, *idle]:
-            hand.dismiss()
+        hands = [*busy, *idle]
+        with ThreadPoolExecutor(max(1, len(hands))) as pool:  # all at once, for each may still have to write
+            list(pool.map(lambda hand: hand.dismiss(), hands))
 
 
 def run_here(setup: Setup, groups: Sequence[Group], recogniser: Recognizer) -> Iterator[Outcome]:
@@ -167,7 +169,17 @@ def _serve(setup: Setup, pipe: "connection.Connection[Any, Any]") -> None:
             group = pipe.recv()
         except (EOFError, OSError):
             return
-        pipe.send(worker.run(group))
+        try:
+            signal.signal(signal.SIGTERM, _interrupt)  # `dismiss` in the middle of a recording: write what was heard
+            outcomes = worker.run(group)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        except KeyboardInterrupt:
+            return
+        pipe.send(outcomes)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _end_with_parent() -> None:

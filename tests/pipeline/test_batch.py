@@ -24,6 +24,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 import srt
 from rillet.pipeline import Final, Recognizer
+from rillet.pipeline.audio_file import AudioBlock
 from rillet.pipeline.batch import Outcome, Setup, Task, Worker, groups_of, plan
 from rillet.pipeline.batch_command import duration, transcribe_all
 from rillet.pipeline.batch_model import ROWS, BatchedModel, rows_for
@@ -174,6 +175,99 @@ def test_other_settings_hear_anew(
     assert summary("--model", str(copy), "--hotword", "two") == "0 transcribed; 1 done before.\n"  # the same inside
 
 
+@pytest.fixture
+def cut_recording(tmp_path: Path, speak: Speak) -> Path:
+    """It breaks off in the third of four words; see `mend`."""
+    (tmp_path / "cut").mkdir()
+    path = tmp_path / "cut" / "talk.wav"
+    mend(path, speak)
+    ends = [len(speak(text)) for text in ("one two", "one two three")]
+    path.write_bytes(path.read_bytes()[: 44 + sum(ends)])  # half of both, at two bytes a sample
+    return path
+
+
+def mend(path: Path, speak: Speak) -> None:
+    soundfile.write(path, speak("one two three four"), 16_000)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_was_heard_before_the_damage_is_written(
+    tone_model: Path, cut_recording: Path, tmp_path: Path, speak: Speak, jobs: str
+) -> None:
+    out = tmp_path / "out"
+    soundfile.write(cut_recording.with_name("whole.wav"), speak("whole"), 16_000)
+    arguments = ["transcribe", "--model", tone_model, cut_recording.parent, "-o", out, "--format", "txt,json,srt"]
+    for found in ("1 transcribed: .*; 1 failed", "0 transcribed; 1 done before; 1 failed"):
+        done = rillet(*arguments, "--jobs", jobs)
+        assert done.returncode == 2
+        assert re.fullmatch(rf"{found}\.\n", done.stdout)
+        assert "talk.wav: the file breaks off after" in done.stderr
+        text = (out / "talk.txt").read_text()
+        assert text.split()[:2] == ["one", "two"]
+        assert "four" not in text
+        assert json.loads((out / "talk.json").read_text())["text"] == text.strip()
+        assert [each.content for each in srt.parse((out / "talk.srt").read_text())] == [text.strip()]
+    mend(cut_recording, speak)
+    assert rillet(*arguments, "--jobs", jobs).stdout.startswith("1 transcribed: ")
+    assert (out / "talk.txt").read_text() == "one two three four\n"
+
+
+def test_half_a_text_replaces_no_whole_one_of_the_same_recording(
+    tone_model: Path, cut_recording: Path, tmp_path: Path, speak: Speak
+) -> None:
+    out = tmp_path / "out"
+    damaged = cut_recording.read_bytes()
+    mend(cut_recording, speak)
+    batch([cut_recording], out, tone_model)
+    cut_recording.write_bytes(damaged)
+    for _ in range(2):
+        assert batch([cut_recording], out, tone_model, formats=("txt", "srt"))[0] == "0 transcribed; 1 failed."
+        assert (out / "talk.txt").read_text() == "one two three four\n"
+        assert "four" not in (out / "talk.srt").read_text()
+    namesake = tmp_path / "talk.wav"
+    namesake.write_bytes(damaged)
+    batch([namesake], out, tone_model)
+    assert "four" not in (out / "talk.txt").read_text()
+    noise = tmp_path / "in" / "talk.wav"  # of which nothing is heard
+    noise.parent.mkdir()
+    noise.write_text("no sound at all")
+    batch([noise], out, tone_model)
+    assert (out / "talk.txt").read_text().startswith("one two")
+
+
+@posix
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_ctrl_c_writes_what_was_heard(
+    make_tone_model: Callable[..., Path],
+    tmp_path: Path,
+    speak: Speak,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+) -> None:
+    import rillet.pipeline.batch as module
+
+    model, out = make_tone_model(tmp_path / "model.onnx", precision=precision), tmp_path / "out"
+    for name in ("one", "two"):
+        soundfile.write(tmp_path / f"{name}.wav", speak(name), 16_000)
+    real = module.read_blocks
+
+    def pressed(path: Path, channel: int | None) -> Iterator[AudioBlock]:
+        yield from real(path, channel)
+        os.kill(os.getpid(), signal.SIGINT)
+        while True:
+            yield AudioBlock(np.zeros(1_600, np.float32), 16_000)
+
+    monkeypatch.setattr(module, "read_blocks", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        batch([tmp_path], out, model, recursive=False)
+    monkeypatch.setattr(module, "read_blocks", real)
+    written = names_in(out)
+    assert written
+    for name in written:
+        assert (out / name).read_text().strip() == name.removesuffix(".txt")
+    assert batch([tmp_path], out, model, recursive=False)[0].startswith("2 transcribed:")
+
+
 def test_what_was_stopped_between_result_and_record_is_done_again(
     tone_model: Path, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,19 +410,24 @@ def test_it_goes_on_after_a_kill(
 
 
 @posix
-def test_ctrl_c_says_how_to_go_on(tone_model: Path, endless_recording: Path, tmp_path: Path) -> None:
+def test_ctrl_c_says_how_to_go_on(tone_model: Path, endless_recording: Path, tmp_path: Path, speak: Speak) -> None:
     out, folder = tmp_path / "out", endless_recording.parent
+    with endless_recording.open("r+b") as file:
+        file.seek(44)
+        file.write((speak("begun") * 32_767).astype("<i2").tobytes())
     command = [*RILLET, "transcribe", "--model", str(tone_model), str(folder), "-o", str(out), "--jobs", "2"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        while not list(out.glob("*.txt")) and process.poll() is None:
+        while len(list(out.glob("*.txt"))) < 3 and process.poll() is None:
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes
         printed, complained = process.communicate(timeout=300)
     assert process.returncode == 130
     assert printed == ""
-    assert re.fullmatch(r"rillet: stopped\. \d transcribed.*\. The same command goes on from here\.\n", complained)
+    expected = r"rillet: stopped\. \d transcribed.*\. The same command does the rest, and begins anew .*\.\n"
+    assert re.fullmatch(expected, complained)
+    assert (out / "endless.txt").read_text() == "begun\n"  # what its worker had heard
     # Python's resource tracker ends when it sees that nobody is left, so a little later; an ending one has no title
     left = running_descendants(process.pid, group=True)
     assert [title for title in left.values() if title and "resource_tracker" not in title] == []
