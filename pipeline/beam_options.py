@@ -1,6 +1,31 @@
 """The settings of the beam search."""
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
+from typing import Any
+
+from .errors import BeamOptionError, UnknownBeamOptionError
+
+# What makes sense of each, with much room: beyond it, scores overflow, or nothing is ever recognised.
+RANGES: dict[str, tuple[float, float]] = {
+    "width": (1, 10**9),
+    "prune_nats": (0, math.inf),
+    "token_log_prob": (-math.inf, 0),
+    "tokens_per_frame": (1, 10**9),
+    "blank_prob": (1e-6, 1),
+    "commit_after_s": (0, 86_400),
+    "lm_weight": (0, 20),
+    "word_bonus": (-50, 50),
+    "letter_prior": (0, 10),
+    "unknown_word_penalty": (0, 1000),
+    "unknown_letter_penalty": (0, 1000),
+    "blank_penalty": (-50, 50),
+    "certain_blank_prob": (1e-6, 1),
+    "belief": (0, 1000),
+    "alternatives": (0, 10**6),
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +47,27 @@ class BeamOptions:
     certain_blank_prob: float = 0.05  # over sounds: a letter is certain where their blank is no likelier
     belief: float = 0.95  # over sounds: words are believed if certain letters near by, times confidence, make so many
     alternatives: int = 0  # readings that come with each final; they differ in what was not committed before it
+
+    def __post_init__(self) -> None:
+        """Raises BeamOptionError if one of them is no number or makes no sense."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            low, high = RANGES[field.name]
+            whole = isinstance(field.default, int)
+            number = isinstance(value, Integral if whole else Real)
+            if not number or not low <= value <= high:  # NaN is in no range
+                raise BeamOptionError(field.name, value, low, high, whole=whole)
+
+    def but_with(self, changes: Mapping[str, Any]) -> "BeamOptions":
+        """These with some changed by name.
+
+        Raises:
+            BeamOptionError, UnknownBeamOptionError
+        """
+        for name in changes:
+            if name not in RANGES:
+                raise UnknownBeamOptionError(name, RANGES)
+        return replace(self, **changes)
 
 
 LETTERS = BeamOptions()  # the defaults are for a search over letters

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from .beam_options import PRONUNCIATIONS as USUAL
+from .errors import PhrasesFileError
 
 Lm = Annotated[
     str | None,
@@ -55,13 +56,8 @@ class Language:
         phrases: Path | None,
         alternatives: int | None = None,
     ) -> "Language":
-        """Raises typer.BadParameter if the file of phrases cannot be read."""
-        lines = None
-        if phrases is not None:
-            try:
-                lines = tuple(line.strip() for line in phrases.read_text().splitlines() if line.strip())
-            except (OSError, UnicodeDecodeError) as error:
-                raise typer.BadParameter(f"{phrases} cannot be read: {error}", param_hint="--phrases") from error
+        """Raises PhrasesFileError if the file of phrases cannot be read, or has none."""
+        lines = None if phrases is None else _lines_of(phrases)
         return cls(lm, beam, lm_weight, word_bonus, tuple(hotwords or ()), lines, alternatives)
 
     @property
@@ -80,3 +76,19 @@ class Language:
             "phrases": self.phrases,
             "verify": True,  # 15 ms; a damaged model would write nonsense
         }
+
+
+def _lines_of(path: Path) -> tuple[str, ...]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # some editors put a mark before the first letter
+    except FileNotFoundError:
+        raise PhrasesFileError(path, "there is no such file") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise PhrasesFileError(path, f"the file cannot be read ({reason})") from error
+    except UnicodeDecodeError as error:
+        raise PhrasesFileError(path, "the file is not text in UTF-8") from error
+    lines = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not lines:
+        raise PhrasesFileError(path, "there is no phrase in this file")
+    return lines

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import replace
 from typing import Any
 
 from .beam import BeamDecoder
@@ -44,7 +43,8 @@ def make_decoder(
         phrases: if given, only these come out, and "[unk]" for the rest if that is among them.
 
     Raises:
-        HotwordError, UnspellableError: a phrase cannot be recognised.
+        BeamOptionError, UnknownBeamOptionError: there is no such option, or it cannot have such a value.
+        HotwordError, UnspellableError: a phrase cannot be recognised, or there is none among `phrases`.
     """
     wanted = [Hotword.parse(each) if isinstance(each, str) else each for each in hotwords]
     automaton = Hotwords(wanted, tokens) if wanted else None
@@ -53,7 +53,7 @@ def make_decoder(
         lexicon = None
     usual = LETTERS if lexicon is None else PRONUNCIATIONS if phrases is None else PHRASES
     if not isinstance(options, BeamOptions):
-        options = replace(usual, **(options or {}))
+        options = usual.but_with(options or {})
     if options.width == 1 and phrases is None and not wanted and lm is None and not options.alternatives:
         return GreedyDecoder(tokens, frame_s)
     if lm and lexicon:

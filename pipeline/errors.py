@@ -3,6 +3,7 @@
 Every class is a `RilletError` and also the built-in exception that fits, so `except FileNotFoundError` works as well.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 PathLike = str | Path
@@ -101,6 +102,15 @@ class SampleRateError(AudioError, ValueError):
         )
 
 
+class FileInPipeError(AudioError, ValueError):
+    """Where raw samples are expected, somebody sends a file of sound, or no sound at all."""
+
+    def __init__(self, where: str, kind: str) -> None:
+        super().__init__(
+            f"{where}: this is {kind} and no raw samples; a file of sound is read with: rillet transcribe FILE"
+        )
+
+
 class SampleRateChangedError(AudioError, ValueError):
     def __init__(self, before_hz: int, after_hz: int) -> None:
         super().__init__(
@@ -148,6 +158,24 @@ class EndpointRulesError(RilletError, ValueError):
         super().__init__(f"{name} is {value_s:g} and must be above 0 seconds; for no rule at all pass endpoints=None.")
 
 
+class BeamOptionError(RilletError, ValueError):
+    def __init__(self, name: str, value: object, low: float, high: float, *, whole: bool) -> None:
+        kind = "a whole number" if whole else "a number"
+        super().__init__(
+            f"{name} is {value} and must be {kind} from {low:g} to {high:g}; leave it out for the usual one."
+        )
+
+
+class UnknownBeamOptionError(RilletError, TypeError):
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"{name}: the beam search has no such option; choose of: {', '.join(known)}.")
+
+
+class PhrasesFileError(RilletError, ValueError):
+    def __init__(self, path: PathLike, reason: str) -> None:
+        super().__init__(f"{path}: {reason}; --phrases takes a text file with one phrase a line.")
+
+
 class OutputFormatError(RilletError, ValueError):
     def __init__(self, path: PathLike, endings: list[str]) -> None:
         super().__init__(f"{path}: the ending says which format to write; use one of: {', '.join(endings)}.")
@@ -156,6 +184,13 @@ class OutputFormatError(RilletError, ValueError):
 class OutputUnwritableError(RilletError, OSError):
     def __init__(self, path: PathLike, reason: str) -> None:
         super().__init__(f"{path}: this cannot be written ({reason}); name a place that exists and can be written to.")
+
+
+class DiskFullError(RilletError, OSError):
+    def __init__(self, place: PathLike, reason: str) -> None:
+        super().__init__(
+            f"{place}: not all of the output could be written there ({reason}); make room for it and start again."
+        )
 
 
 class OutputClashError(RilletError, ValueError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .fingerprint import fingerprint
-from .hotwords import spellable
+from .hotwords import some_phrases, spellable
 
 UNKNOWN = "[unk]"
 UNKNOWN_PRICE = 4.0  # nats for a word that is in no phrase ...
@@ -30,11 +30,11 @@ class Grammar:
         """Build it from phrases, among which may be "[unk]".
 
         Raises:
-            HotwordError, UnspellableError: a phrase is empty or cannot be spelled.
+            HotwordError, UnspellableError: there is no phrase, or one is empty or cannot be spelled.
         """
         self._children: list[dict[str, int]] = [{}]
         self._ends: set[int] = set()
-        given = set(phrases)
+        given = some_phrases(phrases)
         self.allows_unknown = UNKNOWN in given
         self._phrases = {tuple(spellable(phrase, tokens).split()) for phrase in given - {UNKNOWN}}
         self._longest = max((len(words) for words in self._phrases), default=0)

@@ -8,6 +8,7 @@ because what is pending depends on the node alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -26,8 +27,11 @@ class HotwordError(RilletError, ValueError):
 
 class UnspellableError(HotwordError):
     def __init__(self, phrase: str, character: str, known: str) -> None:
+        letters = known.replace("'", "")  # an apostrophe among them looks like a quotation mark without its other half
+        spelling = letters + (" and the apostrophe" if letters != known else "")
         super().__init__(
-            f"{phrase!r} cannot be recognised because the model has no token with {character!r}; spell it with: {known}"
+            f"{phrase!r} cannot be recognised because the model has no token with {character!r}; "
+            f"spell it with: {spelling}"
         )
 
 
@@ -38,20 +42,26 @@ class Hotword:
     phrase: str  # one word or several
     weight: float = DEFAULT_WEIGHT  # nats that hearing the whole phrase is worth, at most `nats_per_letter` a letter
 
+    def __post_init__(self) -> None:
+        """Raises HotwordError if the weight is not a finite number."""
+        if not math.isfinite(self.weight):
+            raise HotwordError(f"{self.phrase!r}: its weight is {self.weight} and must be a number such as 8.")
+
     @classmethod
     def parse(cls, text: str) -> Hotword:
         """From "Kubernetes" or "Anna Karenina:8", as on the command line.
 
         Raises:
-            HotwordError: there is no phrase, or the weight is not a number.
+            HotwordError: the weight is not a finite number.
         """
         phrase, colon, weight = text.rpartition(":")
         if not colon:
             return cls(text)
         try:
-            return cls(phrase, float(weight))
+            nats = float(weight)
         except ValueError:
             raise HotwordError(f"{text!r}: behind the colon stands the weight, a number such as 8.") from None
+        return cls(phrase, nats)
 
 
 def spellable(phrase: str, tokens: Sequence[str]) -> str:
@@ -69,6 +79,18 @@ def spellable(phrase: str, tokens: Sequence[str]) -> str:
         if character not in characters and character != " ":
             raise UnspellableError(phrase, character, "".join(sorted(characters - {" "})))
     return written
+
+
+def some_phrases(phrases: Iterable[str]) -> set[str]:
+    """The phrases that alone may come out.
+
+    Raises:
+        HotwordError: there are none, so that nothing could ever be recognised.
+    """
+    given = set(phrases)
+    if not given:
+        raise HotwordError("there are no phrases to hear; give at least one, or None to hear everything.")
+    return given
 
 
 class Hotwords:

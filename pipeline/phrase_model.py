@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from .fingerprint import fingerprint
 from .grammar import UNKNOWN
-from .hotwords import spellable
+from .hotwords import some_phrases, spellable
 from .lm import State, Way
 
 ROOT: State = ()  # between phrases; elsewhere the number of a node
@@ -25,9 +25,9 @@ class PhraseModel:
         """Build it from phrases, among which may be "[unk]".
 
         Raises:
-            HotwordError, UnspellableError: a phrase is empty or cannot be spelled.
+            HotwordError, UnspellableError: there is no phrase, or one is empty or cannot be spelled.
         """
-        given = set(phrases)
+        given = some_phrases(phrases)
         self.allows_unknown = UNKNOWN in given
         self._phrases = sorted({tuple(spellable(phrase, tokens).split()) for phrase in given - {UNKNOWN}})
         self._children: list[dict[str, int]] = [{}]

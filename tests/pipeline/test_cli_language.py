@@ -12,6 +12,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 from rillet.pipeline import Recognizer
 from rillet.pipeline.beam import BeamDecoder
+from rillet.pipeline.cli_language import Language
 from rillet.pipeline.greedy import GreedyDecoder
 from rillet.pipeline.lm import LanguageModel
 
@@ -76,14 +77,41 @@ def test_alternatives_are_in_the_json(tone_model: Path, recording: Path, tmp_pat
     [
         (("--hotword", "naïve"), "ï"),
         (("--lm", "nowhere.lm"), "nowhere.lm"),
-        (("--phrases", "nowhere.txt"), "nowhere.txt"),
+        (("--hotword", "colander:nan"), "its weight is nan"),
+        (("--word-bonus", "800"), "word_bonus is 800.0"),
+        (("--lm-weight", "inf"), "lm_weight is inf"),
+        (("--phrases", "nowhere.txt"), "nowhere.txt: there is no such file;"),
+        (("--phrases", "."), ".: the file cannot be read (Is a directory);"),
     ],
 )
 def test_a_wrong_wish_is_one_sentence(tone_model: Path, recording: Path, options: tuple[str, str], said: str) -> None:
     done = transcribe(tone_model, recording, *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "no phrase in this file"),
+        (b" \n\n", "no phrase in this file"),
+        ("né".encode("latin1"), "not text in UTF-8"),
+    ],
+)
+def test_phrases_that_cannot_be_read_are_one_sentence(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "phrases.txt"
+    path.write_bytes(content)
+    done = transcribe(tmp_path / "not loaded before", tmp_path / "nor this", "--phrases", path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"rillet: {path}: ")
+    assert said in done.stderr
+
+
+def test_the_mark_before_a_file_of_phrases_is_no_letter(tmp_path: Path) -> None:
+    path = tmp_path / "phrases.txt"
+    path.write_bytes("\ufeffyes\nno\n".encode())
+    assert Language.of(None, None, None, None, None, path).phrases == ("yes", "no")
 
 
 def test_what_decodes(tone_model: Path, small_lm: LanguageModel) -> None:

@@ -51,11 +51,19 @@ def test_what_cannot_be_spelled_is_named(phrase: str, character: str) -> None:
         Hotwords([Hotword(phrase)], TOKENS)
 
 
+def test_the_apostrophe_is_named_in_words() -> None:
+    with pytest.raises(UnspellableError, match=r"spell it with: abcdefghijklmnopqrstuvwxyz and the apostrophe$"):
+        Hotwords([Hotword("café")], TOKENS)
+
+
 def test_from_the_command_line() -> None:
     assert Hotword.parse("Kubernetes") == Hotword("Kubernetes")
     assert Hotword.parse("Anna Karenina:8") == Hotword("Anna Karenina", 8.0)
     with pytest.raises(HotwordError, match="behind the colon"):
         Hotword.parse("a:b")
+    for weight in ("nan", "inf", "-inf"):
+        with pytest.raises(HotwordError, match=f"^'colander': its weight is {weight} and must be a number"):
+            Hotword.parse(f"colander:{weight}")
     with pytest.raises(HotwordError, match="empty"):
         Hotwords([Hotword(" ")], TOKENS)
 
