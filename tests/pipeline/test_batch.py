@@ -89,7 +89,8 @@ def test_a_folder_into_a_folder(tone_model: Path, recordings: Path, tmp_path: Pa
     arguments += ["--format", "txt,json,jsonl,srt,vtt", "--jobs", jobs]
     done = rillet(*arguments)
     stems = ("one", "two", "calls/old/three")
-    assert names_in(out) == {f"{stem}.{name}" for stem in stems for name in ("txt", "json", "jsonl", "srt", "vtt")}
+    written = {f"{stem}.{name}" for stem in (*stems, "cut") for name in ("txt", "json", "jsonl", "srt", "vtt")}
+    assert names_in(out) == written
     for stem in stems:
         text = f"number {stem.rpartition('/')[2]}"
         assert (out / f"{stem}.txt").read_text() == f"{text}\n"
@@ -110,7 +111,7 @@ def test_a_folder_into_a_folder(tone_model: Path, recordings: Path, tmp_path: Pa
 
 def test_without_recursive_only_the_folder_itself(tone_model: Path, recordings: Path, tmp_path: Path) -> None:
     batch([recordings], tmp_path / "out", tone_model, recursive=False)
-    assert names_in(tmp_path / "out") == {"one.txt", "two.txt"}
+    assert names_in(tmp_path / "out") == {"one.txt", "two.txt", "cut.txt"}
 
 
 def test_what_changed_or_lacks_a_format_is_done_again(tone_model: Path, recordings: Path, tmp_path: Path) -> None:
@@ -598,7 +599,7 @@ class TestAddresses:
         assert all(sentence.startswith("memory://") for sentence in sentences)
         stems = ("one", "two", "calls/old/three")
         written = {name for name in files.find("/out") if "/.rillet/" not in name}
-        assert written == {f"/out/texts/{stem}.{name}" for stem in stems for name in ("txt", "srt")}
+        assert written == {f"/out/texts/{stem}.{name}" for stem in (*stems, "cut") for name in ("txt", "srt")}
         assert files.cat_file("/out/texts/calls/old/three.txt") == b"number three\n"
         again, _ = batch(["memory://in"], "memory://out/texts", tone_model, formats=("txt", "srt"))
         assert again == "0 transcribed; 3 done before; 2 failed."
