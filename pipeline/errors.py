@@ -188,9 +188,7 @@ class OutputUnwritableError(RilletError, OSError):
 
 class DiskFullError(RilletError, OSError):
     def __init__(self, place: PathLike, reason: str) -> None:
-        super().__init__(
-            f"{place}: not all of the output could be written there ({reason}); make room for it and start again."
-        )
+        super().__init__(f"{place}: not all of it could be written ({reason}); make room for it and start again.")
 
 
 class OutputClashError(RilletError, ValueError):

@@ -1,6 +1,8 @@
 """Raw samples from standard input or a named pipe: `arecord -f S16_LE -r 16000 | rillet listen -`."""
 
+import codecs
 import os
+import re
 import stat
 import struct
 import threading
@@ -12,7 +14,7 @@ import numpy as np
 
 from .capture import QUEUE_S, Block, BlockQueue
 from .capture_errors import PcmHeaderError, PcmPathError
-from .errors import AudioError, AudioFileNotFoundError, AudioFileUnreadableError
+from .errors import AudioError, AudioFileNotFoundError, AudioFileUnreadableError, FileInPipeError
 from .samples import check_sample_rate
 
 PcmFormat = Literal["s16", "f32"]
@@ -22,6 +24,17 @@ DTYPES: dict[PcmFormat, np.dtype[Any]] = {"s16": np.dtype("<i2"), "f32": np.dtyp
 WAV_FORMATS: dict[tuple[int, int], PcmFormat] = {(1, 16): "s16", (3, 32): "f32"}  # format tag and bits
 WAV_EXTENSIBLE = 0xFFFE  # the format tag stands further behind
 MOST_HEADER_BYTES = 65_536
+# How files begin that are sent here by mistake. MP3 without a tag is not among them: its two bytes stand in sound too.
+FILES = (
+    (re.compile(rb"fLaC"), "a FLAC file"),
+    (re.compile(rb"OggS"), "an Ogg file"),
+    (re.compile(rb"ID3[\x02-\x04]"), "an MP3 file"),
+    (re.compile(rb"....ftyp", re.DOTALL), "an MP4 or M4A file"),
+    (re.compile(rb"\x1a\x45\xdf\xa3"), "a WebM or Matroska file"),
+)
+MAGIC_BYTES = 8
+TEXT_BYTES = 256  # so many that make sense as text are no sound
+LEAST_TEXT_BYTES = 12  # and so many if no more come
 
 
 class PcmPipe(BlockQueue):
@@ -95,25 +108,44 @@ class PcmPipe(BlockQueue):
                 if length is None:
                     continue
                 waiting, header_done = waiting[length:], True
-            dtype = DTYPES[self._format]
-            frame_bytes = dtype.itemsize * self._channels
-            block_bytes = round(self.rate_hz * BLOCK_S) * frame_bytes
-            whole = len(waiting) // frame_bytes * frame_bytes
-            for start in range(0, whole, block_bytes):
-                values = np.frombuffer(waiting[start : min(start + block_bytes, whole)], dtype)
-                yield Block(values.reshape(-1, self._channels))
+            whole = len(waiting) // self._frame_bytes * self._frame_bytes
+            yield from self._cut(waiting[:whole])
             waiting = waiting[whole:]
+        if not header_done and not waiting.startswith(b"RIFF"):  # too short to tell what it is, but for text
+            if len(waiting) >= LEAST_TEXT_BYTES and _is_text(waiting):
+                raise FileInPipeError(self.name, "text")
+            yield from self._cut(waiting[: len(waiting) // self._frame_bytes * self._frame_bytes])
+
+    @property
+    def _frame_bytes(self) -> int:
+        return DTYPES[self._format].itemsize * self._channels
+
+    def _cut(self, frames: bytes) -> Iterator[Block]:
+        block_bytes = round(self.rate_hz * BLOCK_S) * self._frame_bytes
+        for start in range(0, len(frames), block_bytes):
+            values = np.frombuffer(frames[start : start + block_bytes], DTYPES[self._format])
+            yield Block(values.reshape(-1, self._channels))
 
     def _read_header(self, head: bytes) -> int | None:
         """Take rate, format and channels from a WAV header, if there is one.
 
         Returns:
             Its length in bytes; None if more bytes are needed to tell.
+
+        Raises:
+            FileInPipeError, PcmHeaderError
         """
-        if len(head) < 12 and b"RIFF".startswith(head[:4]):
+        if len(head) < MAGIC_BYTES or (len(head) < 12 and head.startswith(b"RIFF")):
             return None
         if not (head.startswith(b"RIFF") and head[8:12] == b"WAVE"):
-            return 0
+            for beginning, kind in FILES:
+                if beginning.match(head):
+                    raise FileInPipeError(self.name, kind)
+            if not _is_text(head[:TEXT_BYTES]):
+                return 0
+            if len(head) < TEXT_BYTES:
+                return None
+            raise FileInPipeError(self.name, "text")
         place, described = 12, False
         while len(head) >= place + 8:
             kind, size = struct.unpack_from("<4sI", head, place)
@@ -142,6 +174,15 @@ class PcmPipe(BlockQueue):
             raise PcmHeaderError(self.name, f"it has {bits} bits in format {tag}")
         self._format, self._channels = WAV_FORMATS[tag, bits], channels
         self.rate_hz = check_sample_rate(rate_hz, self.name)
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether these bytes, which may end within a letter, are nothing but letters, signs, spaces and line ends."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\t\r\n\ufeff" for character in text)
 
 
 def _check_pipe(path: str) -> None:

@@ -133,3 +133,15 @@ class TestQuietEndings:
             assert process.wait(60) == 130
             took_s = time.monotonic() - started_s
         assert took_s < patience(1)
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+    @pytest.mark.parametrize("buffered", [False, True])
+    def test_a_full_disk_is_one_sentence(
+        self, tone_model: Path, recording: Path, tmp_path: Path, buffered: bool
+    ) -> None:
+        output = ["--output", str(tmp_path)] if buffered else []  # its summary waits in Python until the end
+        command = [*RILLET, "transcribe", "--model", str(tone_model), str(recording), *output]
+        with open("/dev/full", "wb") as nowhere:
+            done = subprocess.run(command, stdout=nowhere, stderr=subprocess.PIPE, timeout=300, check=False)
+        assert (done.returncode, done.stderr.count(b"\n")) == (2, 1), done.stderr
+        assert done.stderr.startswith(b"rillet: the output: not all of it could be written (No space")

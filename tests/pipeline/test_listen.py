@@ -24,6 +24,7 @@ from rillet.pipeline import AudioError, EndpointRules, Event, Final, Partial, Re
 from rillet.pipeline.capture import QUEUE_S, STOP_S, Block, BlockQueue
 from rillet.pipeline.capture_errors import DeviceLostError
 from rillet.pipeline.cli import app
+from rillet.pipeline.errors import FileInPipeError
 from rillet.pipeline.level import Level
 from rillet.pipeline.listen import Listener, open_output
 from rillet.pipeline.live_display import PlainDisplay, Status, TerminalDisplay
@@ -37,6 +38,7 @@ FloatArray = npt.NDArray[np.float32]
 Speak = Callable[..., FloatArray]
 RILLET = [sys.executable, "-m", "rillet.pipeline.cli"]
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and pipes of POSIX")
+full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
 
 
 def s16(audio: FloatArray) -> bytes:
@@ -80,6 +82,43 @@ class TestPipes:
         assert done.returncode == 2
         assert done.stderr.startswith("rillet: standard input: this WAV stream cannot be used (it has 8 bits")
         assert done.stderr.count("\n") == 1
+
+    @pytest.mark.parametrize(
+        ("beginning", "kind"),
+        [
+            (b"fLaC\0\0\0\x22", "a FLAC file"),
+            (b"OggS\0\x02\0\0", "an Ogg file"),
+            (b"ID3\x04\0\0\0\0", "an MP3 file"),
+            (b"\0\0\0\x20ftypM4A ", "an MP4 or M4A file"),
+            (b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81", "a WebM or Matroska file"),
+            ("Gehört, gelesen.\r\n".encode() * 20, "text"),
+        ],
+    )
+    def test_a_file_is_not_taken_for_samples(self, beginning: bytes, kind: str) -> None:
+        for pieces in ([beginning + bytes(1000)], [beginning[:3], beginning[3:9], beginning[9:], bytes(1000)]):
+            with pytest.raises(FileInPipeError, match=f"^standard input: this is {kind} and no raw samples"):
+                list(PcmPipe("-")._blocks_of(iter(pieces)))
+
+    def test_a_short_text_is_no_sound(self, tone_model: Path) -> None:
+        done = listen(tone_model, "-", stdin=b"hello, do you hear me?\n")
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert "standard input: this is text and no raw samples" in done.stderr
+
+    @pytest.mark.parametrize("sent", [b"", b"ab", b"RIFT" + bytes(20), b"ID3" + bytes(9), b"hello, do you" + bytes(5)])
+    def test_samples_arrive_whole_however_they_begin(self, sent: bytes) -> None:
+        for pieces in ([sent], [sent[i : i + 1] for i in range(len(sent))]):
+            blocks = [block.samples.tobytes() for block in PcmPipe("-")._blocks_of(iter(pieces)) if block]
+            assert b"".join(blocks) == sent[: len(sent) // 2 * 2]
+
+    @full
+    def test_a_full_disk_is_one_sentence(self, tone_model: Path, speak: Speak) -> None:
+        command = [*RILLET, "listen", "-", "--model", str(tone_model)]
+        with open("/dev/full", "wb") as nowhere:
+            done = subprocess.run(
+                command, input=s16(speak("hello")), stdout=nowhere, stderr=subprocess.PIPE, timeout=300, check=False
+            )
+        assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+        assert done.stderr.startswith(b"rillet: the output: not all of it could be written (No space")
 
     def test_what_was_said_before_bad_samples_is_kept(self, tone_model: Path, speak: Speak) -> None:
         sound = speak("so far").astype("<f4").tobytes() + np.full(3_000, np.nan, "<f4").tobytes()
