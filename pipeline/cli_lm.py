@@ -1,9 +1,12 @@
 """`rillet lm`: build a language model from texts, turn an ARPA file into a compact one, measure perplexity."""
 
+import zlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from .lm_errors import TextError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Build and measure language models.")
 
@@ -36,9 +39,13 @@ def build(
       rillet lm build notes.txt -o notes.lm
       rillet lm build books.txt.bz2:0.8 commands.txt:0.2 -o en.lm --order 3 --size-mb 15
     """
-    from ..models.lm.build import BuildOptions
+    from ..models.lm.build import BuildOptions, parse_sources
     from ..models.lm.build import run as run_build
 
+    for source in parse_sources(texts):
+        filled = [_has_sentences(path) for path in source.paths]  # a list, for all of them to be looked at
+        if not any(filled):
+            raise TextError(", ".join(map(str, source.paths)), "there is no sentence to count")
     run_build(texts, output, BuildOptions(order, vocab, prune, size_mb, pronounce, thin))
 
 
@@ -75,3 +82,20 @@ def perplexity(
     for path in texts:
         found = measure(lm, read_sentences(path, held_out=None))
         print(f"{path}: perplexity {found.perplexity:.1f}, {found.words} words, {found.unknown} of them unknown")
+
+
+def _has_sentences(path: Path) -> bool:
+    """Whether a text has any that are not held out.
+
+    Raises:
+        TextError: it cannot be read, as far as its beginning tells.
+    """
+    from ..models.lm.corpus import read_sentences
+
+    try:
+        return next(read_sentences(path), None) is not None
+    except UnicodeDecodeError as error:
+        raise TextError(path, "the file is not text in UTF-8") from error
+    except (OSError, EOFError, zlib.error) as error:  # also of what is not compressed as its name says
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise TextError(path, f"the file cannot be read ({reason})") from error

@@ -25,6 +25,13 @@ class LanguageModelVersionError(LanguageModelError):
         )
 
 
+class TextError(RilletError, ValueError):
+    """A text that no language model can be built from or measured on."""
+
+    def __init__(self, path: PathLike, reason: str) -> None:
+        super().__init__(f"{path}: {reason}; give a text in UTF-8 with one sentence a line.")
+
+
 class ArpaError(LanguageModelError):
     def __init__(self, path: PathLike, line_number: int, reason: str) -> None:
         super().__init__(

@@ -6,6 +6,7 @@ import pytest
 from rillet.models.lm.build import TextSourceError
 from rillet.pipeline.cli import app
 from rillet.pipeline.lm import LanguageModel
+from rillet.pipeline.lm_errors import TextError
 from typer.testing import CliRunner
 
 
@@ -33,3 +34,25 @@ def test_texts_that_cannot_be_used(small_text: Path, tmp_path: Path, texts: list
     result = CliRunner().invoke(app, ["lm", "build", *arguments, "-o", str(tmp_path / "x.lm")])
     assert isinstance(result.exception, TextSourceError)
     assert message in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "weight", "message"),
+    [
+        ("empty.txt", b"", "", "there is no sentence to count"),
+        ("blank.txt", b" \n\n", ":1", "there is no sentence to count"),
+        ("utf16.txt", "hello".encode("utf-16"), "", "not text in UTF-8"),
+        ("plain.txt.gz", b"hello", "", "cannot be read"),
+    ],
+)
+def test_texts_without_a_sentence(
+    small_text: Path, tmp_path: Path, name: str, content: bytes, weight: str, message: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    texts = [f"{path}{weight}", *([f"{small_text}{weight}"] if weight else [])]
+    result = CliRunner().invoke(app, ["lm", "build", *texts, "-o", str(tmp_path / "x.lm")])
+    assert isinstance(result.exception, TextError)
+    assert str(result.exception).startswith(f"{path}: ")
+    assert message in str(result.exception)
+    assert not (tmp_path / "x.lm").exists()
