@@ -2,7 +2,7 @@
 
     python benchmarks/no_speech.py noise.jsonl                    (a manifest with empty texts)
 
-The quieter copy is the reference in the same run: a microphone that is farther away.
+The quieter copy is a microphone that is farther away. With --beside, other recognisers of references.py hear the same.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
-import soundfile
+import numpy as np
 import typer
+from references import RATE_HZ, REFERENCES, Hear, plain_words, rillet
+from rillet.models.audio_pack import load_samples
 from rillet.models.manifest import read_manifest
-from rillet.pipeline import Recognizer
 
 
-def main(manifest: Path, model: Annotated[Path | None, typer.Option()] = None) -> None:
-    """Count words in what nobody said."""
-    recogniser = Recognizer.load(model)
-    clips, loud, quiet = 0, Counter[str](), Counter[str]()
-    for utterance in read_manifest(manifest):
-        samples, rate_hz = soundfile.read(utterance.audio, dtype="float32")
-        clips += 1
-        for gain, words in ((1.0, loud), (0.1, quiet)):
-            text = recogniser.transcribe(samples * gain, rate_hz).text
-            words.update(text.split()[:1])
-    for name, words in (("as recorded", loud), ("20 dB quieter", quiet)):
-        often = ", ".join(f"{word} {n}" for word, n in words.most_common(5))
-        print(
-            f"{name}: {words.total()} of {clips} gave text ({100 * words.total() / clips:.1f} %); first words: {often}"
-        )
-    print(f"ratio: {loud.total() / max(quiet.total(), 1):.2f}")
+def main(
+    manifest: Annotated[Path, typer.Argument(help="Recordings without speech.")],
+    model: Annotated[Path | None, typer.Option(help="A model file; ours by default.")] = None,
+    beside: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(REFERENCES)}.")] = None,
+) -> None:
+    """Count recordings with words that nobody said."""
+    recognisers: dict[str, Hear] = {"rillet": rillet(model)}
+    recognisers |= {name: REFERENCES[name].load() for name in beside or []}
+    clips = [load_samples(utterance, RATE_HZ) for utterance in read_manifest(manifest)]
+    for name, hear in recognisers.items():
+        for how, gain in (("as recorded", 1.0), ("20 dB quieter", 0.1)):
+            texts = [plain_words(hear(samples * np.float32(gain))) for samples in clips]
+            words = Counter(text.split()[0] for text in texts if text)
+            often = ", ".join(f"{word} {n}" for word, n in words.most_common(5))
+            share = f"{words.total()} of {len(clips)} gave text ({100 * words.total() / len(clips):.1f} %)"
+            print(f"{name}, {how}: {share}; first words: {often}", flush=True)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ def read(path: str | Path) -> NgramTrie:
             return _read(path, enumerate(lines, start=1))
     except FileNotFoundError:
         raise LanguageModelNotFoundError(path) from None
+    except UnicodeDecodeError as error:
+        raise ArpaError(path, 1, "the file is not text in UTF-8") from error
 
 
 def _read(path: str | Path, lines: Iterator[tuple[int, str]]) -> NgramTrie:

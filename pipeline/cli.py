@@ -100,9 +100,9 @@ def transcribe(
     """Print what recordings say, while it is being recognised; or with --output, write it into files.
 
     Printed, there is one paragraph for each file, after its name if there are several. With --output there are as many
-    files for each recording as formats, and a progress bar; recordings that are done already are left out, so that the
-    same command goes on after it was stopped. A file that cannot be read is named on standard error and the others go
-    on; the exit code is then 2.
+    files for each recording as formats, and a progress bar; recordings that are done already, with the same settings,
+    are left out, so that the same command goes on after it was stopped. A file that cannot be read is named on standard
+    error, what was heard of it is kept, and the others go on; the exit code is then 2.
 
     \b
     Examples:

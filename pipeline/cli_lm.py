@@ -1,11 +1,11 @@
 """`rillet lm`: build a language model from texts, turn an ARPA file into a compact one, measure perplexity."""
 
-import zlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .errors import OutputUnwritableError
 from .lm_errors import TextError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Build and measure language models.")
@@ -42,6 +42,7 @@ def build(
     from ..models.lm.build import BuildOptions, parse_sources
     from ..models.lm.build import run as run_build
 
+    _check_folder(output)
     for source in parse_sources(texts):
         filled = [_has_sentences(path) for path in source.paths]  # a list, for all of them to be looked at
         if not any(filled):
@@ -63,6 +64,7 @@ def convert(
     from . import lm_file
     from .ngrams import quantise
 
+    _check_folder(output)
     trie = arpa_format.read(arpa)
     said = pronunciations(trie.vocabulary) if pronounce else None
     lm_file.write(quantise(replace(trie, pronunciations=said)), output, about=f"converted from {arpa.name}")
@@ -80,22 +82,24 @@ def perplexity(
 
     lm = LanguageModel.load(model)
     for path in texts:
+        if not _has_sentences(path, held_out=None):
+            raise TextError(path, "there is no sentence to measure on")
         found = measure(lm, read_sentences(path, held_out=None))
         print(f"{path}: perplexity {found.perplexity:.1f}, {found.words} words, {found.unknown} of them unknown")
 
 
-def _has_sentences(path: Path) -> bool:
-    """Whether a text has any that are not held out.
-
-    Raises:
-        TextError: it cannot be read, as far as its beginning tells.
-    """
+def _has_sentences(path: Path, held_out: bool | None = False) -> bool:
+    """Whether a text has any; see `read_sentences`."""
     from ..models.lm.corpus import read_sentences
 
-    try:
-        return next(read_sentences(path), None) is not None
-    except UnicodeDecodeError as error:
-        raise TextError(path, "the file is not text in UTF-8") from error
-    except (OSError, EOFError, zlib.error) as error:  # also of what is not compressed as its name says
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise TextError(path, f"the file cannot be read ({reason})") from error
+    return next(read_sentences(path, held_out), None) is not None
+
+
+def _check_folder(output: Path) -> None:
+    """Before minutes of work.
+
+    Raises:
+        OutputUnwritableError: there is no folder for the file.
+    """
+    if not output.parent.is_dir():
+        raise OutputUnwritableError(output, "there is no such folder")

@@ -59,7 +59,7 @@ class Recognizer:
 
         Raises:
             ModelNotFoundError, NotARilletModelError, ModelVersionError, DamagedModelError, LanguageModelError,
-                HotwordError, UnspellableError
+                HotwordError, UnspellableError, BeamOptionError, UnknownBeamOptionError
         """
         model = AcousticModel.load(path)
         if verify:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...pipeline.lm_errors import TextError
 from ...pipeline.ngrams import BEGIN, END, UNKNOWN
 
 HELD_OUT_ONE_IN = 100
@@ -55,13 +56,23 @@ def is_held_out(sentence: str) -> bool:
 
 
 def read_sentences(path: Path, held_out: bool | None = False) -> Iterator[str]:
-    """Lines of a plain, .gz or .bz2 text, one sentence each; held_out=None gives all of them."""
+    """Lines of a plain, .gz or .bz2 text, one sentence each; held_out=None gives all of them.
+
+    Raises:
+        TextError: the file cannot be read, or no further.
+    """
     opener = {".bz2": bz2.open, ".gz": gzip.open}.get(path.suffix, open)
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            sentence = " ".join(line.split())
-            if sentence and (held_out is None or is_held_out(sentence) == held_out):
-                yield sentence
+    try:
+        with opener(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                sentence = " ".join(line.split())
+                if sentence and (held_out is None or is_held_out(sentence) == held_out):
+                    yield sentence
+    except UnicodeDecodeError as error:
+        raise TextError(path, "the file is not text in UTF-8") from error
+    except (OSError, EOFError, zlib.error) as error:  # also of what is not compressed as its name says
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise TextError(path, f"the file cannot be read ({reason})") from error
 
 
 def choose_vocabulary(sources: Sequence[Source], size: int) -> list[str]:
