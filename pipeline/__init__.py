@@ -1,12 +1,12 @@
 """Streaming speech recognition: sound in, text out, through one small ONNX file.
 
 Read in this order: events, decoder, greedy, model_file, resample, samples, endpoint, stream, audio_file, recogniser,
-snapshot, subtitles, writers, batch, batch_workers, cli.
+snapshot, subtitles, writers, batch_records, batch, batch_workers, cli.
 """
 
 import os
 
-# Wheels of onnxruntime (1.32 for Linux) write down how they are used and send it, unless told before they are imported.
+# Wheels of onnxruntime (1.32 for Linux) write down how they are used, to send it, unless told before they are imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from .decoder import Decoded, Decoder

@@ -1,12 +1,15 @@
 """A language model small enough to build for every run of the tests."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rillet.models.lm.build import BuildOptions, build
 from rillet.models.lm.corpus import Source
+from rillet.pipeline.lexicon import Pronunciations
 from rillet.pipeline.lm import LanguageModel
 from rillet.pipeline.ngrams import NgramTrie
+from simulated_ctc import SOUNDS, sounds_of
 
 SUBJECTS = ["the cat", "the dog", "a bird", "the old man", "anna", "my sister"]
 VERBS = ["sat on", "saw", "ran to", "looked at", "was near"]
@@ -30,3 +33,10 @@ def small_trie(small_text: Path) -> NgramTrie:
 @pytest.fixture(scope="session")
 def small_lm(small_trie: NgramTrie) -> LanguageModel:
     return LanguageModel(small_trie)
+
+
+@pytest.fixture(scope="session")
+def spoken_lm(small_trie: NgramTrie) -> LanguageModel:
+    """Words that sound as they are written."""
+    said = {i: [sounds_of(word)] for i, word in enumerate(small_trie.vocabulary) if word[0] != "<"}
+    return LanguageModel(replace(small_trie, pronunciations=Pronunciations.of(SOUNDS, said)))

@@ -1,7 +1,6 @@
 """Choosing a decoder."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +10,8 @@ from rillet.pipeline.decoding import make_decoder
 from rillet.pipeline.errors import BeamOptionError, UnknownBeamOptionError
 from rillet.pipeline.greedy import GreedyDecoder
 from rillet.pipeline.hotwords import HotwordError, UnspellableError
-from rillet.pipeline.lexicon import Pronunciations
 from rillet.pipeline.lm import LanguageModel
-from rillet.pipeline.ngrams import NgramTrie
-from simulated_ctc import FRAME_S, SOUNDS, TOKENS, sounds_of
+from simulated_ctc import FRAME_S, SOUNDS, TOKENS
 
 
 def test_what_is_asked_for(small_lm: LanguageModel) -> None:
@@ -65,12 +62,6 @@ def test_options_without_limits_in_the_search_have_none() -> None:
 def test_an_option_that_is_not_there_is_named_and_so_are_those_that_are() -> None:
     with pytest.raises(UnknownBeamOptionError, match=r"^widht: .*no such option; choose of: width, .*alternatives"):
         make_decoder(TOKENS, FRAME_S, options={"widht": 8})
-
-
-@pytest.fixture(scope="module")
-def spoken_lm(small_trie: NgramTrie) -> LanguageModel:
-    said = {i: [sounds_of(word)] for i, word in enumerate(small_trie.vocabulary) if word[0] != "<"}
-    return LanguageModel(replace(small_trie, pronunciations=Pronunciations.of(SOUNDS, said)))
 
 
 def test_no_phrases_at_all_are_an_error(spoken_lm: LanguageModel) -> None:

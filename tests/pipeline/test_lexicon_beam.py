@@ -27,7 +27,6 @@ from rillet.pipeline.lexicon_beam import (
     LexiconState,
 )
 from rillet.pipeline.lm import LanguageModel, State, Way
-from rillet.pipeline.ngrams import NgramTrie
 from rillet.pipeline.values import from_bytes, to_bytes
 from simulated_ctc import FRAME_S, SOUNDS, TOKENS, Noise, simulate_sounds, sounds_of
 
@@ -42,12 +41,6 @@ NOTHING_PRUNED = replace(
     blank_penalty=0.0,
 )
 SENTENCES = ["the cat sat on the mat", "my sister looked at the sea", "yes", "a bird was near the river bank no"]
-
-
-@pytest.fixture(scope="module")
-def spoken_lm(small_trie: NgramTrie) -> LanguageModel:
-    said = {i: [sounds_of(word)] for i, word in enumerate(small_trie.vocabulary) if word[0] != "<"}
-    return LanguageModel(replace(small_trie, pronunciations=Pronunciations.of(SOUNDS, said)))
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +63,11 @@ def decode(
         start += size
     last, _ = decoder.finish(state)
     return [*committed, *last.committed], state
+
+
+def behind_letters(log_probs: FloatArray) -> FloatArray:
+    """As a model tells both, with a certain letter in every frame."""
+    return np.concatenate([np.full((len(log_probs), len(TOKENS)), -3, np.float32), log_probs], axis=1)
 
 
 def text(words: list[Word]) -> str:
@@ -338,7 +336,7 @@ def test_all_of_a_long_phrase_is_believed(spoken_lm: LanguageModel) -> None:
     phrase = " ".join(["the cat sat on the mat"] * 12)
     log_probs, _ = simulate_sounds(phrase, 3)
     assert len(log_probs) > 500
-    rows = np.concatenate([np.full((len(log_probs), len(TOKENS)), -3, np.float32), log_probs], axis=1)
+    rows = behind_letters(log_probs)
     decoder = make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm, phrases=[phrase])
     assert isinstance(decoder, LexiconBeamDecoder)
     decoded, state = decoder.step(rows, decoder.start())
@@ -348,7 +346,7 @@ def test_all_of_a_long_phrase_is_believed(spoken_lm: LanguageModel) -> None:
 
 def test_certain_letters_are_forgotten_when_no_word_can_be_believed_by_them(spoken_lm: LanguageModel) -> None:
     log_probs, _ = simulate_sounds(" ".join(["the cat sat on the mat"] * 12), 3)
-    rows = np.concatenate([np.full((len(log_probs), len(TOKENS)), -3, np.float32), log_probs], axis=1)
+    rows = behind_letters(log_probs)
     decoder = make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm, options={"commit_after_s": 1.0})
     assert isinstance(decoder, LexiconBeamDecoder)
     _, state = decoder.step(rows, decoder.start())
@@ -359,7 +357,7 @@ def test_a_phrase_that_is_not_complete_has_an_end(spoken_lm: LanguageModel) -> N
     log_probs, _ = simulate_sounds("the cat sat on the mat", 3)
     decoder = make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm, phrases=["the cat sat on the mat"])
     assert isinstance(decoder, LexiconBeamDecoder)
-    rows = np.concatenate([np.full((len(log_probs), len(TOKENS)), -3, np.float32), log_probs], axis=1)
+    rows = behind_letters(log_probs)
     state, ends = decoder.start(), list[float]()
     for row in rows[: 2 * len(rows) // 3]:
         decoded, state = decoder.step(row[None], state)
@@ -372,7 +370,7 @@ def test_a_phrase_that_is_not_complete_has_an_end(spoken_lm: LanguageModel) -> N
 
 def test_where_nothing_can_end_there_is_one_reading(spoken_lm: LanguageModel) -> None:
     log_probs, _ = simulate_sounds("the cat", 3)
-    rows = np.concatenate([np.full((len(log_probs), len(TOKENS)), -3, np.float32), log_probs], axis=1)
+    rows = behind_letters(log_probs)
     options = {"alternatives": 3, "token_log_prob": -4.0}
     decoder = make_decoder(TOKENS, FRAME_S, phones=SOUNDS, lm=spoken_lm, phrases=["the cat sat"], options=options)
     decoded, _ = decoder.finish(decoder.step(rows, decoder.start())[1])
@@ -389,7 +387,7 @@ def test_sounds_are_heard_where_model_and_language_model_have_them(spoken_lm: La
     }
     assert [name for name, kind in kinds.items() if isinstance(kind, LexiconBeamDecoder)] == ["sounds", "grammar"]
     log_probs, _ = simulate_sounds("the cat sat on the mat", 3, Noise(spread=0.8))
-    rows = np.concatenate([np.full((len(log_probs), len(TOKENS)), -3, np.float32), log_probs], axis=1)
+    rows = behind_letters(log_probs)
     decoded, state = kinds["sounds"].step(rows, kinds["sounds"].start())
     last, _ = kinds["sounds"].finish(state)
     assert text([*decoded.committed, *last.committed]) == "the cat sat on the mat"
